@@ -1,0 +1,1 @@
+"""What a Prefect server must have before prefect.yaml works, applied idempotently: `python -m deployments`."""

@@ -1,0 +1,1 @@
+"""The runbook's table of contents: one file is one procedure."""

@@ -1,0 +1,39 @@
+"""Check an environment: every component once, in parallel.
+
+When:     after any change, in the morning, first thing in an incident: `make health-check ENV=dev`.
+Impact:   none, it only looks.
+Rollback: nothing to undo.
+
+Carries out P09 and P65.
+"""
+
+from prefect.futures import wait
+
+from tasks import health
+from tasks.command_line import run
+from tasks.environment import EnvironmentName, describe_environment
+from tasks.finding import as_json, require_none_bad, table
+from tasks.procedure import procedure
+from tasks.report import phase, say
+
+
+@procedure
+def check_environment(environment: EnvironmentName) -> str:
+    """Look at every component of an environment; red when one has failed or could not be looked at.
+
+    Args:
+        environment: Which environment to look at.
+    """
+    with phase("check"):
+        where = describe_environment(environment)
+        looks = [health.check_component.submit(name, where) for name in health.COMPONENTS]
+        wait(looks)
+        findings = [look.result() for look in looks]
+        for line in table(findings).splitlines():
+            say(line)
+    require_none_bad(findings)
+    return as_json(findings)
+
+
+if __name__ == "__main__":
+    run(check_environment)

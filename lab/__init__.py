@@ -1,0 +1,1 @@
+"""AWS on this machine: moto is the API, and this package makes its resources real."""

@@ -1,0 +1,99 @@
+"""Child processes of the lab, and their one rule: none outlives it."""
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+STOP_SECONDS = 10.0
+GRACE_SECONDS = 5.0
+# Every process of a lab carries the lab's folder in this variable, so that those which lost their parent are found.
+MARK = "LAB_PROCESS_OF"
+_libc = ctypes.CDLL(None, use_errno=True)
+# The kernel's "parent" is the thread that forked, not its process: a child started in a request's thread would be
+# asked to end as soon as that request is answered. This one thread lives as long as the process.
+_forker = ThreadPoolExecutor(1, "forker")
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent dies; the supervisor catches those that lose this wish."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    stdout: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `command` in its own process group. Its output goes to `log`, or to the pipe asked for by `stdout`."""
+
+    def start() -> subprocess.Popen[bytes]:
+        with (log or Path("/dev/null")).open("ab") as sink:
+            return subprocess.Popen(
+                list(command),
+                cwd=cwd,
+                env=_marked(env),
+                stdin=subprocess.DEVNULL,
+                stdout=sink if stdout is None else stdout,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into libc, no Python lock
+            )
+
+    return _forker.submit(start).result()
+
+
+def _marked(env: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    if env is None or MARK not in os.environ:
+        return env
+    return {MARK: os.environ[MARK], **env}
+
+
+def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> int:
+    """Ask once, wait, then kill. Returns the exit code."""
+    if process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+def end_all(home: Path) -> None:
+    """End every process of the lab in `home` but this one: ask, then kill, until none is left."""
+    how = signal.SIGTERM
+    while left := _processes_of(home):
+        for process in left:
+            _signal(process, how)
+        psutil.wait_procs(left, timeout=GRACE_SECONDS)
+        how = signal.SIGKILL
+
+
+def _processes_of(home: Path) -> list[psutil.Process]:
+    own = psutil.Process()
+    adopted = {p for p in own.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE}
+    return [*adopted, *(p for p in psutil.process_iter() if p != own and p not in adopted and _is_marked(p, home))]
+
+
+def _is_marked(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.environ().get(MARK) == str(home)
+    except (psutil.Error, OSError):  # gone meanwhile, a zombie, or somebody else's
+        return False
+
+
+def _signal(process: psutil.Process, which: signal.Signals) -> None:
+    try:
+        process.send_signal(which)
+    except psutil.NoSuchProcess:
+        pass

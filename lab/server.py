@@ -1,0 +1,165 @@
+"""The lab's one process: the AWS API over HTTP, and the control loop that makes its resources real."""
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+from moto.core.base_backend import BackendDict
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from lab import extend
+from lab.clock import Clock
+from lab.front_door import Environ, Fault, FrontDoor, StartResponse, UnknownService
+from lab.lab import Lab
+from lab.network import API_PORT, NoFreeNetwork, claim_network
+from lab.parts import build_parts
+from lab.supervisor import READY_FILE, bury
+
+log = logging.getLogger("lab")
+
+
+class QuietHandler(MotoRequestHandler):  # type: ignore[misc]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go out in two writes: the second would wait 40 ms
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """The call log is the record; a second one on stderr would bury the lab's own words."""
+
+
+def create_app(service: str | None) -> Any:
+    """moto's application for one service."""
+    if service is None:
+        raise UnknownService
+    return create_backend_app(service)
+
+
+class LabServer:
+    """Answers AWS calls, and the lab's own questions below `/lab/`."""
+
+    def __init__(self, lab: Lab, listener: socket.socket) -> None:
+        self.lab = lab
+        self.front_door = FrontDoor(DomainDispatcherApplication(create_app), lab.lock)
+        host, port = listener.getsockname()
+        self._http = make_server(
+            host, port, self._route, threaded=True, request_handler=QuietHandler, fd=listener.fileno()
+        )
+
+    def serve(self) -> None:
+        threading.Thread(target=self.lab.run_control_loop, name="control-loop", daemon=True).start()
+        self._http.serve_forever(poll_interval=0.1)
+
+    def shut_down(self) -> None:
+        self._http.shutdown()
+
+    def _route(self, environ: Environ, start: StartResponse) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if path == "/moto-api/reset":  # moto's own would leave the real things running
+            path = "/lab/reset"
+        if path.startswith("/lab/"):
+            return self._answer_tool(Request(environ), path)(environ, start)
+        self.lab.awake.wait()
+        return self.front_door(environ, start)
+
+    def _answer_tool(self, request: Request, path: str) -> Response:
+        match request.method, path:
+            case "GET", "/lab/status":
+                return _json({"home": str(self.lab.home), "speed": self.lab.clock.speed, "parts": self._states()})
+            case "GET", "/lab/calls":
+                return _json(self.front_door.call_log(float(request.args.get("since", 0))))
+            case "GET", "/lab/counts":
+                return _json(dict(self.front_door.counts))
+            case _, "/lab/faults":
+                return self._answer_faults(request)
+            case "POST", "/lab/reset":
+                self._reset()
+                return _json({})
+        return Response(f"the lab has no {request.method} {path}\n", status=404)
+
+    def _answer_faults(self, request: Request) -> Response:
+        match request.method:
+            case "POST":
+                try:
+                    fault = Fault(**json.loads(request.get_data()))
+                except (TypeError, ValueError, re.error) as error:
+                    return Response(f"not a fault: {error}\n", status=400)
+                self.front_door.add_fault(fault)
+                return _json({"id": fault.id})
+            case "DELETE":
+                self.front_door.remove_faults(request.args.get("id"))
+        return _json([asdict(fault) for fault in self.front_door.faults])
+
+    def _states(self) -> dict[str, Any]:
+        with self.lab.lock:
+            return {type(p).__name__: p.status() for p in self.lab.parts if hasattr(p, "status")}
+
+    def _reset(self) -> None:
+        self.lab.reset(BackendDict.reset)
+        self.front_door.forget()
+
+
+def _json(value: Any) -> Response:
+    return Response(json.dumps(value, default=str), mimetype="application/json")
+
+
+def open_lab(home: Path, speed: float) -> tuple[Lab, socket.socket]:
+    """A lab with all its parts installed, on the first free piece of the loopback network."""
+    network, listener = claim_network()
+    address = listener.getsockname()[0]
+    lab = Lab(home, f"http://{address}:{API_PORT}", Clock(speed), network)
+    lab.parts.extend(build_parts(lab))
+    extend.keep_no_dead_models()
+    extend.refuse_unknown_operations()
+    for part in lab.parts:
+        part.install()
+    return lab, listener
+
+
+def main(home: Path, speed: float) -> None:
+    """Run a lab in this process until SIGTERM, or until its supervisor is gone."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    supervisor = os.getppid()
+    try:
+        lab, listener = open_lab(home, speed)
+    except NoFreeNetwork as error:
+        sys.exit(str(error))
+    server = LabServer(lab, listener)
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, lambda *_: threading.Thread(target=server.shut_down).start())
+    tell_ready(lab)
+    try:
+        server.serve()
+    finally:
+        lab.stop()
+        if os.getppid() != supervisor:
+            bury(home)
+        logging.shutdown()
+        os._exit(0)  # the interpreter's own end would wait for slow work that nobody needs any more
+
+
+def tell_ready(lab: Lab) -> None:
+    """Write the file that says: this lab can be called."""
+    ready = {
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time(),
+        "url": lab.endpoint_url,
+        "env": lab.client_environment(),
+        "speed": lab.clock.speed,
+    }
+    (lab.home / f"{READY_FILE}.new").write_text(json.dumps(ready))
+    (lab.home / f"{READY_FILE}.new").rename(lab.home / READY_FILE)
+    log.info("ready at %s", lab.endpoint_url)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))

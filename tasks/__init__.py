@@ -1,0 +1,1 @@
+"""What the procedures can look at and change: one file is one thing."""

@@ -1,0 +1,87 @@
+"""AWS Certificate Manager: the certificate of an environment's domain."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tasks import aws
+from tasks.kinds import action, probe
+
+if TYPE_CHECKING:
+    from types_boto3_acm import ACMClient
+
+VALID_DAYS = 365
+RENEW_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Certificate:
+    arn: str
+    domain_name: str
+    status: str
+    expires: datetime | None
+
+    @property
+    def days_left(self) -> int | None:
+        return (self.expires - datetime.now(UTC)).days if self.expires else None
+
+
+@probe
+def find_certificate(domain_name: str) -> Certificate | None:
+    """The issued certificate of a domain that lasts longest."""
+    pages = _acm().get_paginator("list_certificates").paginate(CertificateStatuses=["ISSUED"])
+    arns = [
+        c["CertificateArn"]
+        for page in pages
+        for c in page["CertificateSummaryList"]
+        if c.get("DomainName") == domain_name
+    ]
+    found = [_describe(arn) for arn in arns]
+    return max(found, key=lambda c: c.expires or datetime.min.replace(tzinfo=UTC), default=None)
+
+
+@action
+def import_self_signed(domain_name: str) -> Certificate:
+    """A self-signed certificate in ACM. The private key is made here, sent once and kept nowhere."""
+    found = find_certificate.fn(domain_name)
+    if found and (found.days_left or 0) > RENEW_DAYS:
+        return found
+    key, certificate = _self_signed(domain_name)
+    replaced = {"CertificateArn": found.arn} if found else {}
+    imported = _acm().import_certificate(Certificate=certificate, PrivateKey=key, **replaced)  # type: ignore[arg-type]
+    return _describe(imported["CertificateArn"])
+
+
+def _self_signed(domain_name: str) -> tuple[bytes, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain_name[:64])])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(domain_name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _acm() -> "ACMClient":
+    client: ACMClient = aws.client("acm")
+    return client
+
+
+def _describe(arn: str) -> Certificate:
+    found = _acm().describe_certificate(CertificateArn=arn)["Certificate"]
+    return Certificate(arn, found["DomainName"], found["Status"], found.get("NotAfter"))

@@ -1,0 +1,211 @@
+"""One change at a time: a lease on an environment that its holder renews, and that ends when the holder dies."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from prefect import runtime
+
+from tasks import aws
+from tasks.environment import PROJECT
+from tasks.errors import PreconditionFailed, RunbookError
+from tasks.kinds import probe
+from tasks.report import say
+
+LEASE_SECONDS = 60.0
+RENEWALS_PER_LEASE = 3
+LOCK_TABLE = f"terraform-state-lock-{PROJECT}"
+
+
+class LeaseLost(RunbookError):
+    """Somebody else took the lease while this run could not renew it. Look at both runs before you start another."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who changes the environment: one attempt of one run. `fence` grows with each new holder."""
+
+    run_id: str
+    procedure: str
+    process: str
+    fence: int
+    expires_at: float
+
+    def __str__(self) -> str:
+        return f"{self.procedure} (run {self.run_id}, process {self.process})"
+
+
+@dataclass
+class Lease:
+    environment: str
+    holder: Holder
+    seconds: float
+    lost: bool = False
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def require_held(self) -> None:
+        """Ask before each step that changes something."""
+        if self.lost:
+            raise LeaseLost(
+                f"{self.environment} is no longer ours: {self.holder} could not renew its lease in time and"
+                " another run may have taken over"
+            )
+
+    def keep(self) -> None:
+        while not self._ended.wait(self.seconds / RENEWALS_PER_LEASE):
+            try:
+                self.lost = not _renew(self.environment, self.holder, self.seconds)
+            except (BotoCoreError, ClientError):
+                continue  # the next renewal may pass; an expired lease shows itself as lost
+            if self.lost:
+                return
+
+    def end(self) -> None:
+        self._ended.set()
+        _release(self.environment, self.holder)
+
+
+@probe
+def require_free(environment: str) -> None:
+    """Refuse early and by name; `change_lock` refuses again, atomically, when the change begins."""
+    holder = _read(environment)
+    if holder and holder.expires_at > time.time() and holder.run_id != _run_id():
+        raise _held(environment, holder)
+
+
+@contextmanager
+def change_lock(environment: str, procedure: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[Lease]:
+    """Hold the environment for this run.
+
+    A lease of the same run is taken over at once (a killed run resumes), one of another run only when it has run out
+    because its holder no longer renews it.
+
+    Raises:
+        PreconditionFailed: a living run holds the environment. Nothing was changed.
+    """
+    lease = Lease(environment, _acquire(environment, procedure, lease_seconds), lease_seconds)
+    keeper = threading.Thread(target=lease.keep, name=f"lease-{environment}", daemon=True)
+    keeper.start()
+    try:
+        yield lease
+    finally:
+        lease.end()
+
+
+def _acquire(environment: str, procedure: str, lease_seconds: float) -> Holder:
+    while True:
+        found = _read(environment)
+        if found is None or found.run_id == _run_id() or found.expires_at <= time.time():
+            wanted = Holder(
+                _run_id(),
+                procedure,
+                _process(),
+                (found.fence if found else 0) + 1,
+                time.time() + lease_seconds,
+            )
+            if _take(environment, wanted, found):
+                return wanted
+        else:
+            _require_silent(environment, found)
+
+
+def _require_silent(environment: str, holder: Holder) -> None:
+    """Wait until a lease runs out; one that is renewed meanwhile has a living holder."""
+    say(f"{environment} is held by {holder}; waiting to see whether it still lives", note=False)
+    while holder.expires_at > time.time():
+        time.sleep(min(1.0, max(holder.expires_at - time.time(), 0.05)))
+        now = _read(environment)
+        if now is None:
+            return
+        if now.fence != holder.fence or now.expires_at > holder.expires_at:
+            raise _held(environment, now)
+
+
+def _held(environment: str, holder: Holder) -> PreconditionFailed:
+    return PreconditionFailed(
+        f"{environment} is being changed by {holder}, expected nobody. Wait until that run has ended, or cancel it."
+    )
+
+
+def _key(environment: str) -> dict[str, Any]:
+    return {"LockID": {"S": f"{PROJECT}/{environment}/change"}}
+
+
+def _read(environment: str) -> Holder | None:
+    found = aws.client("dynamodb").get_item(TableName=LOCK_TABLE, Key=_key(environment), ConsistentRead=True)
+    item = found.get("Item")
+    if not item or "run_id" not in item:
+        return None
+    return Holder(
+        item["run_id"]["S"],
+        item["procedure"]["S"],
+        item["process"]["S"],
+        int(item["fence"]["N"]),
+        float(item["expires_at"]["N"]),
+    )
+
+
+def _take(environment: str, wanted: Holder, found: Holder | None) -> bool:
+    """Write the new holder unless somebody else was faster."""
+    condition = {"ConditionExpression": "attribute_not_exists(LockID)"}
+    values: dict[str, Any] = {}
+    if found:
+        condition = {"ConditionExpression": "fence = :fence AND expires_at = :expires_at"}
+        values = {":fence": {"N": str(found.fence)}, ":expires_at": {"N": repr(found.expires_at)}}
+    item = {
+        **_key(environment),
+        "run_id": {"S": wanted.run_id},
+        "procedure": {"S": wanted.procedure},
+        "process": {"S": wanted.process},
+        "fence": {"N": str(wanted.fence)},
+        "expires_at": {"N": repr(wanted.expires_at)},
+    }
+    extra = {"ExpressionAttributeValues": values} if values else {}
+    return _conditionally("put_item", Item=item, **condition, **extra)
+
+
+def _renew(environment: str, holder: Holder, lease_seconds: float) -> bool:
+    return _conditionally(
+        "update_item",
+        Key=_key(environment),
+        UpdateExpression="SET expires_at = :later",
+        ConditionExpression="fence = :fence",
+        ExpressionAttributeValues={
+            ":later": {"N": repr(time.time() + lease_seconds)},
+            ":fence": {"N": str(holder.fence)},
+        },
+    )
+
+
+def _release(environment: str, holder: Holder) -> None:
+    """Let the lease run out now. The row stays: its fence must keep growing."""
+    _conditionally(
+        "update_item",
+        Key=_key(environment),
+        UpdateExpression="SET expires_at = :now",
+        ConditionExpression="fence = :fence",
+        ExpressionAttributeValues={":now": {"N": "0"}, ":fence": {"N": str(holder.fence)}},
+    )
+
+
+def _conditionally(operation: str, **arguments: Any) -> bool:
+    dynamodb = aws.client("dynamodb")
+    try:
+        getattr(dynamodb, operation)(TableName=LOCK_TABLE, **arguments)
+    except dynamodb.exceptions.ConditionalCheckFailedException:
+        return False
+    return True
+
+
+def _run_id() -> str:
+    return str(runtime.flow_run.root_flow_run_id or "no-run")
+
+
+def _process() -> str:
+    return f"{os.getpid()}@{socket.gethostname()}"

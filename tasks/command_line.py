@@ -1,0 +1,85 @@
+"""Any procedure from a terminal, without a Prefect server: `python -m flows.NAME --environment dev ...`."""
+
+import argparse
+import json
+import sys
+from typing import Any, NoReturn
+
+from prefect import Flow
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ParameterTypeError
+from prefect.settings import (
+    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
+
+EXIT_FAILED = 1
+EXIT_WRONG_USE = 2
+EXIT_NOT_APPROVED = 3
+SERVER_STARTUP_SECONDS = 90
+
+
+def run(procedure: Flow[..., Any]) -> NoReturn:
+    """Run `procedure` with the command line's parameters and end with 0 only when it completed."""
+    asked = {
+        name.replace("-", "_"): _value(text)
+        for name, text in vars(_parser(procedure).parse_args()).items()
+        if text is not None
+    }
+    try:
+        procedure.validate_parameters(asked)
+    except (ParameterTypeError, ValueError) as error:
+        sys.exit(_wrong_use(procedure, error))
+    with temporary_settings(
+        {
+            PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
+            PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: SERVER_STARTUP_SECONDS,
+        }
+    ):
+        state: State[Any] = procedure(**asked, return_state=True)  # type: ignore[assignment]
+    sys.stderr.write(f"{procedure.name}: {state.name}{f' - {state.message}' if state.message else ''}\n")
+    if state.is_cancelled():
+        sys.exit(EXIT_NOT_APPROVED)
+    sys.exit(0 if state.is_completed() else EXIT_FAILED)
+
+
+def _parser(procedure: Flow[..., Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m flows.{procedure.name.replace('-', '_')}",
+        description=(procedure.description or "").replace("```\n", "").replace("\n```", ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    schema = procedure.parameters
+    for name, shape in schema.properties.items():
+        option = f"--{name.replace('_', '-')}"
+        if shape.get("type") == "boolean":
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, help=_help(shape))
+        else:
+            required = name in (schema.required or [])
+            parser.add_argument(option, required=required, help=_help(shape), metavar=name.upper())
+    return parser
+
+
+def _help(shape: dict[str, Any]) -> str:
+    words = [str(shape.get("description", "")).replace("%", "%%")]
+    if choices := shape.get("enum"):
+        words.append(f"one of {', '.join(map(str, choices))}")
+    if shape.get("default") is not None:
+        words.append(f"(default {json.dumps(shape['default'])})")
+    return " ".join(word for word in words if word)
+
+
+def _value(text: str | bool) -> Any:
+    """JSON where it is JSON, else the text itself, as `prefect deployment run -p` reads it."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _wrong_use(procedure: Flow[..., Any], error: Exception) -> int:
+    sys.stderr.write(f"{procedure.name}: {error}\nNothing was changed. --help lists the parameters.\n")
+    return EXIT_WRONG_USE

@@ -1,0 +1,138 @@
+"""Every component of an environment, looked at once: what `make health-check ENV=` asks (P65)."""
+
+from collections.abc import Callable
+
+from tasks import acm, application, autoscaling, aws, elbv2, rds, secretsmanager
+from tasks.environment import Environment
+from tasks.errors import VerificationFailed
+from tasks.finding import Attention, Finding, judge
+from tasks.kinds import probe
+
+EXPIRY_WARNING_DAYS = 30
+EXPECTED_PORTS = [80, 443]
+
+
+@probe
+def check_component(name: str, environment: Environment) -> Finding:
+    return judge(name, lambda: COMPONENTS[name](environment))
+
+
+def _load_balancer(environment: Environment) -> str:
+    found = elbv2.describe_load_balancer.fn(environment)
+    if found["state"] != "active" or found["ports"] != EXPECTED_PORTS:
+        raise VerificationFailed(
+            f"{found['state']}, listening on {found['ports']}, expected active on {EXPECTED_PORTS}"
+        )
+    return f"active, listening on {found['ports']}"
+
+
+def _targets(environment: Environment) -> str:
+    targets = elbv2.describe_targets.fn(environment)
+    sick = [str(t) for t in targets if t.state not in ("healthy", "draining")]
+    healthy = sum(target.state == "healthy" for target in targets)
+    if sick or not healthy:
+        raise VerificationFailed(f"{healthy} healthy, not healthy: {', '.join(sick) or 'none'}; expected all healthy")
+    return f"{healthy} healthy"
+
+
+def _group(environment: Environment) -> str:
+    group = autoscaling.describe_group.fn(environment.asg_name)
+    seen = f"{len(group.in_service)} of {group.desired_capacity} in service ({group.min_size}-{group.max_size})"
+    if len(group.in_service) < group.desired_capacity:
+        raise VerificationFailed(f"{seen}, expected all")
+    if mixed := {i.template_version for i in group.instances} - {group.template_version}:
+        raise Attention(f"{seen}, some on template version {sorted(mixed)}, expected {group.template_version}")
+    if group.desired_capacity == group.max_size and group.max_size > group.min_size:
+        raise Attention(f"{seen}: at its maximum, it cannot scale out")
+    return seen
+
+
+def _database(environment: Environment) -> str:
+    db = rds.describe_db_instance.fn(environment.db_identifier)
+    if db.status != "available":
+        raise VerificationFailed(f"{db} is {db.status!r}, expected 'available'")
+    if not db.encrypted or not db.backup_retention_days:
+        raise VerificationFailed(f"{db} is encrypted: {db.encrypted}, keeps backups {db.backup_retention_days} days")
+    if db.parameters != "in-sync" or db.pending:
+        raise Attention(f"{db} has parameters {db.parameters!r} and pending changes {db.pending or 'none'}")
+    zones = "Multi-AZ" if db.multi_az else "single-AZ"
+    return f"available, PostgreSQL {db.engine_version}, {zones}, backups {db.backup_retention_days} days"
+
+
+def _application(environment: Environment) -> str:
+    health = application.describe_health.fn(environment)
+    if not health.is_healthy:
+        raise VerificationFailed(f"{environment.alb_url}/health answered {health}, expected healthy and connected")
+    return f"healthy, database connected, version {health.version}"
+
+
+def _alarms(environment: Environment) -> str:
+    names = [*environment.critical_alarm_names, *environment.warning_alarm_names]
+    pages = (
+        aws.client("cloudwatch")
+        .get_paginator("describe_alarms")
+        .paginate(AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    )
+    states = {a["AlarmName"]: a for page in pages for a in [*page["MetricAlarms"], *page.get("CompositeAlarms", [])]}
+    if missing := sorted(set(names) - set(states)):
+        raise VerificationFailed(f"alarms missing: {', '.join(missing)}, expected all of Terraform's")
+    firing = [name for name, alarm in states.items() if alarm["StateValue"] == "ALARM"]
+    if any(name in environment.critical_alarm_names for name in firing):
+        raise VerificationFailed(f"in ALARM: {', '.join(firing)}, expected none")
+    muted = [name for name, alarm in states.items() if not alarm.get("ActionsEnabled", True)]
+    if firing or muted:
+        raise Attention(
+            f"warnings in ALARM: {', '.join(firing) or 'none'}; actions disabled: {', '.join(muted) or 'none'}"
+        )
+    return f"{len(states)} alarms, none firing"
+
+
+def _logs(environment: Environment) -> str:
+    found = aws.client("logs").describe_log_groups(logGroupNamePrefix=environment.log_group_name)["logGroups"]
+    group = next((g for g in found if g["logGroupName"] == environment.log_group_name), None)
+    if group is None:
+        raise VerificationFailed(f"no log group {environment.log_group_name}, expected one")
+    if "retentionInDays" not in group:
+        raise Attention(f"{environment.log_group_name} keeps its logs for ever, expected a retention")
+    return f"kept {group['retentionInDays']} days"
+
+
+def _dashboard(environment: Environment) -> str:
+    cloudwatch = aws.client("cloudwatch")
+    try:
+        cloudwatch.get_dashboard(DashboardName=environment.dashboard_name)
+    except cloudwatch.exceptions.ResourceNotFound as error:
+        raise VerificationFailed(f"no dashboard {environment.dashboard_name}, expected one") from error
+    return environment.dashboard_name
+
+
+def _secret(environment: Environment) -> str:
+    if not secretsmanager.has_current_value(environment.db_secret_arn):
+        raise VerificationFailed(f"{environment.db_secret_arn} has no version AWSCURRENT, expected one")
+    return "has a current version"
+
+
+def _certificate(environment: Environment) -> str:
+    found = acm.find_certificate.fn(environment.domain_name)
+    if found is None:
+        raise VerificationFailed(f"ACM has no issued certificate for {environment.domain_name}, expected one")
+    left = found.days_left
+    if left is None or left < 0:
+        raise VerificationFailed(f"the certificate of {environment.domain_name} expired {found.expires}")
+    if left < EXPIRY_WARNING_DAYS:
+        raise Attention(f"the certificate of {environment.domain_name} has {left} days left")
+    return f"{found.domain_name}, {left} days left"
+
+
+COMPONENTS: dict[str, Callable[[Environment], str]] = {
+    "load balancer": _load_balancer,
+    "targets": _targets,
+    "auto scaling group": _group,
+    "application": _application,
+    "database": _database,
+    "database secret": _secret,
+    "certificate": _certificate,
+    "alarms": _alarms,
+    "log group": _logs,
+    "dashboard": _dashboard,
+}

@@ -1,0 +1,83 @@
+"""The arithmetic of a rolling replacement: what it costs in capacity and time, known before it starts (N18)."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+from tasks.errors import PreconditionFailed
+
+LARGEST_RANGE = 100  # MaxHealthyPercentage - MinHealthyPercentage; RefreshPreferences in the AutoScaling API
+# What AWS needs besides the warm-up to boot an instance, pass two health checks and drain the old one's connections.
+BOOT_SECONDS = 120
+DRAIN_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class RolloutPlan:
+    """How a group is replaced: new instances are launched and healthy before old ones are drained and terminated.
+
+    `lowest_capacity` and `highest_capacity` are numbers of instances; `expected_seconds` is AWS's time.
+    """
+
+    instances: int
+    batch: int
+    batches: int
+    min_healthy_percentage: int
+    max_healthy_percentage: int
+    lowest_capacity: int
+    highest_capacity: int
+    warmup_seconds: int
+    bake_seconds: int
+    expected_seconds: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.instances} instances in {self.batches} batches of up to {self.batch}, never fewer than"
+            f" {self.lowest_capacity} and never more than {self.highest_capacity} in service,"
+            f" about {math.ceil(self.expected_seconds / 60)} min"
+        )
+
+
+def plan_rollout(instances: int, batch_percentage: int, warmup_seconds: int, bake_seconds: int) -> RolloutPlan:
+    """Launch before terminate, `batch_percentage` of the group at a time and never less than one instance.
+
+    MinHealthyPercentage is 100, so no batch costs capacity; MaxHealthyPercentage is explicit, because omitting it makes
+    AWS terminate and launch at the same time: an outage in a group of one (D19). AWS rounds it down to instances.
+
+    Source: RefreshPreferences in the AutoScaling API reference.
+    """
+    if instances < 1:
+        raise PreconditionFailed("the Auto Scaling group has no instance in service, expected at least 1")
+    batch = max(1, instances * batch_percentage // 100)
+    max_healthy = 100 + min(LARGEST_RANGE, math.ceil(100 * batch / instances))
+    batches = math.ceil(instances / batch)
+    return RolloutPlan(
+        instances=instances,
+        batch=batch,
+        batches=batches,
+        min_healthy_percentage=100,
+        max_healthy_percentage=max_healthy,
+        lowest_capacity=instances,
+        highest_capacity=instances * max_healthy // 100,
+        warmup_seconds=warmup_seconds,
+        bake_seconds=bake_seconds,
+        expected_seconds=batches * (BOOT_SECONDS + warmup_seconds + DRAIN_SECONDS) + bake_seconds,
+    )
+
+
+@dataclass(frozen=True)
+class ReleasePlan:
+    """What was shown and approved: which image replaces which, and how."""
+
+    environment: str
+    image: str
+    instead_of: str
+    rollout: RolloutPlan
+
+    @property
+    def hash(self) -> str:
+        """Two plans with the same hash do the same."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.image} instead of {self.instead_of} in {self.environment}: {self.rollout}"

@@ -1,0 +1,45 @@
+"""AWS Secrets Manager: the database's credentials. Values stay in this file's callers, never in a log or a result."""
+
+import json
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from tasks import aws
+from tasks.environment import PROJECT
+
+if TYPE_CHECKING:
+    from types_boto3_secretsmanager import SecretsManagerClient
+
+PASSWORD_LENGTH = 32
+
+
+def secret_name(environment: str) -> str:
+    return f"{PROJECT}-{environment}-db"
+
+
+def read_database_password(environment: str) -> SecretStr | None:
+    """The password that the environment's secret holds now, or None when it has no value yet."""
+    secrets = _secrets()
+    try:
+        found = secrets.get_secret_value(SecretId=secret_name(environment))
+    except secrets.exceptions.ResourceNotFoundException:
+        return None
+    return SecretStr(json.loads(found["SecretString"])["password"])
+
+
+def make_password() -> SecretStr:
+    """A new random password that PostgreSQL, RDS and a connection URL take as it is."""
+    made = _secrets().get_random_password(PasswordLength=PASSWORD_LENGTH, ExcludePunctuation=True)
+    return SecretStr(made["RandomPassword"])
+
+
+def has_current_value(secret_arn: str) -> bool:
+    """Whether a version is labelled AWSCURRENT; its value is not read."""
+    versions = _secrets().describe_secret(SecretId=secret_arn).get("VersionIdsToStages", {})
+    return any("AWSCURRENT" in stages for stages in versions.values())
+
+
+def _secrets() -> "SecretsManagerClient":
+    client: SecretsManagerClient = aws.client("secretsmanager")
+    return client

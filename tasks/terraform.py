@@ -1,0 +1,206 @@
+"""Terraform: plan as data, apply exactly that plan, and prove that nothing is left to do."""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hcl2
+from prefect import runtime
+from pydantic import SecretStr
+
+from tasks import aws
+from tasks.environment import PROJECT
+from tasks.errors import PreconditionFailed, VerificationFailed
+from tasks.kinds import action, probe
+from tasks.report import say
+from tasks.terraform_lock import StateAddress, wait_for_orphan
+from tasks.terraform_plan import Plan, read_plan
+from tasks.terraform_process import Event, Outcome, TerraformProcess
+
+SOURCE = Path(__file__).parents[1] / "terraform"
+OLDEST_VERSION = (1, 11, 0)  # write-only attributes; the S3 lock file came with 1.10
+PLAN_FILE = "approved.tfplan"
+VARIABLES_FILE = "run.auto.tfvars.json"
+LOCK_TIMEOUT = "-lock-timeout=20s"
+SLOW_SECONDS = 5  # a resource that took less is not worth a line
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A private copy of the Terraform code in which one run works on one environment's state."""
+
+    environment: str
+    folder: Path
+    state: StateAddress
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
+
+    def run(self, command: str, *arguments: str, **how: Any) -> Outcome:
+        environment = {f"TF_VAR_{name}": secret.get_secret_value() for name, secret in self.secrets.items()}
+        return TerraformProcess(self.folder, environment).run(command, *arguments, **how)
+
+
+@contextmanager
+def workspace(
+    environment: str, variables: Mapping[str, Any], secrets: Mapping[str, SecretStr] | None = None
+) -> Iterator[Workspace]:
+    """A folder for this run alone, removed at its end; the same run started again replaces what a kill left of it.
+
+    Args:
+        variables: Terraform variables of this run, on top of the environment's terraform.tfvars.
+        secrets: ephemeral variables; they are in no file, plan or state.
+    """
+    root = Path(tempfile.gettempdir()) / f"runbook-{environment}-{runtime.flow_run.id or 'no-run'}"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(mode=0o700)
+    try:
+        copy = shutil.copytree(SOURCE, root / "terraform", ignore=shutil.ignore_patterns(".terraform*"))
+        folder = copy / "environments" / environment
+        (folder / VARIABLES_FILE).write_text(json.dumps(dict(variables)))
+        state = StateAddress(state_bucket(), f"{environment}/terraform.tfstate")
+        yield Workspace(environment, folder, state, dict(secrets or {}))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def state_bucket() -> str:
+    """The bucket that holds every environment's state, named as the runbook's set-up script names it."""
+    account = aws.client("sts").get_caller_identity()["Account"]
+    return f"terraform-state-{PROJECT}-{account}"
+
+
+def read_settings(environment: str) -> dict[str, Any]:
+    """What terraform.tfvars says about an environment: the one place for its sizes and names."""
+    path = SOURCE / "environments" / environment / "terraform.tfvars"
+    settings: dict[str, Any] = hcl2.loads(path.read_text()) if path.exists() else {}
+    return {name: _unquoted(value) for name, value in settings.items() if not name.startswith("__")}
+
+
+@probe
+def require_terraform() -> str:
+    """The version of the Terraform on the PATH."""
+    if shutil.which("terraform") is None:
+        raise PreconditionFailed(
+            f"no 'terraform' on the PATH, expected version {_dotted(OLDEST_VERSION)} or newer."
+            " Install it: https://developer.hashicorp.com/terraform/install"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        version: str = json.loads(TerraformProcess(Path(folder)).run("version", "-json").text)["terraform_version"]
+    if tuple(map(int, version.split("-", maxsplit=1)[0].split("."))) < OLDEST_VERSION:
+        raise PreconditionFailed(
+            f"terraform on the PATH is {version}, expected {_dotted(OLDEST_VERSION)} or newer: install a newer one"
+        )
+    return version
+
+
+@action
+def free_state(workspace: Workspace) -> None:
+    """Wait for what a killed run of ours left behind, and take the lock only of a process that is proven dead."""
+    dead = wait_for_orphan(workspace.state)
+    if dead:
+        say(f"released the state lock of {dead}: its process no longer exists")
+        _require(workspace.run("force-unlock", "-force", dead.id), "force-unlock")
+
+
+@action
+def init(workspace: Workspace) -> None:
+    backend = f"-backend-config=bucket={workspace.state.bucket}"
+    outcome = workspace.run("init", "-input=false", "-no-color", "-reconfigure", backend)
+    if outcome.code:
+        raise PreconditionFailed(
+            f"terraform init failed for {workspace.environment}: {' '.join(outcome.text.split())[-900:]}."
+            " Without internet access set TERRAFORM_PROVIDER_MIRROR to a filesystem mirror of the provider;"
+            " without a state bucket run: python -m flows.set_up_backend"
+        )
+
+
+@probe
+def plan(workspace: Workspace) -> Plan:
+    """What would change now, saved so that exactly this can be applied."""
+    outcome = workspace.run("plan", "-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}")
+    if outcome.code == 1:
+        raise PreconditionFailed(f"terraform plan failed for {workspace.environment}: {outcome.errors}")
+    shown = workspace.run("show", "-json", PLAN_FILE)
+    return read_plan(json.loads(shown.text))
+
+
+@action
+def apply(workspace: Workspace, plan: Plan) -> None:
+    """Apply the saved plan, and say what happens while it happens.
+
+    Raises:
+        VerificationFailed: a part may be applied. Started again, the procedure plans and applies the rest.
+    """
+    pid = 0
+
+    def remember_process(started: int) -> None:
+        nonlocal pid
+        pid = started
+        workspace.state.record_process(pid)
+
+    def follow(event: Event) -> None:
+        if event.get("type") == "apply_start" and not followed:
+            lock = workspace.state.read_lock()
+            workspace.state.record_process(pid, lock.id if lock else None)
+            followed.append(pid)
+        if _is_progress(event):
+            say(event["@message"], note=False)
+
+    followed: list[int] = []
+    outcome = workspace.run(
+        "apply", "-json", "-input=false", LOCK_TIMEOUT, PLAN_FILE, on_event=follow, on_start=remember_process
+    )
+    if outcome.code:
+        raise VerificationFailed(
+            f"terraform apply of plan {plan.hash} failed for {workspace.environment}: {outcome.errors}."
+            " What it did until then is in the state; mend the cause and start this again."
+        )
+
+
+@probe
+def require_nothing_to_do(workspace: Workspace) -> None:
+    """Code, state and cloud agree: a fresh plan is empty."""
+    left = plan.fn(workspace)
+    if not left.is_empty:
+        raise VerificationFailed(
+            f"after the apply the plan for {workspace.environment} is not empty, expected nothing to change:"
+            f" {'; '.join(map(str, left.changes))}"
+        )
+
+
+@probe
+def read_terraform_outputs(workspace: Workspace) -> dict[str, Any]:
+    """Terraform's outputs; what it marks sensitive is named, not shown."""
+    found = json.loads(_require(workspace.run("output", "-json"), "output").text or "{}")
+    return {name: "(sensitive)" if o.get("sensitive") else o["value"] for name, o in found.items()}
+
+
+@probe
+def list_resources(workspace: Workspace) -> tuple[str, ...]:
+    return tuple(_require(workspace.run("state", "list"), "state list").text.split())
+
+
+def _is_progress(event: Event) -> bool:
+    kind, seconds = event.get("type"), event.get("hook", {}).get("elapsed_seconds", 0)
+    return kind in ("apply_progress", "apply_errored") or (kind == "apply_complete" and seconds >= SLOW_SECONDS)
+
+
+def _require(outcome: Outcome, command: str) -> Outcome:
+    if outcome.code:
+        raise PreconditionFailed(f"terraform {command} failed: {outcome.errors}")
+    return outcome
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _unquoted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unquoted(item) for item in value]
+    return re.sub(r'^"(.*)"$', r"\1", value) if isinstance(value, str) else value

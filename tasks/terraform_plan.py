@@ -1,0 +1,140 @@
+"""A Terraform plan as data: what would change, its hash, and the policy that refuses to lose what can't be rebuilt."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.errors import PreconditionFailed
+
+# Resources whose loss loses data, addresses or history. A plan destroys or replaces them only when it names them.
+STATEFUL = frozenset(
+    {
+        "aws_acm_certificate",
+        "aws_cloudwatch_log_group",
+        "aws_db_instance",
+        "aws_db_subnet_group",
+        "aws_dynamodb_table",
+        "aws_ecr_repository",
+        "aws_eip",
+        "aws_kms_key",
+        "aws_lb",
+        "aws_s3_bucket",
+        "aws_secretsmanager_secret",
+        "aws_vpc",
+    }
+)
+HASH_DIGITS = 12
+SECRET = "(sensitive)"  # noqa: S105 - what is shown instead of one
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one resource: create, update, delete or replace, and which attributes are the cause."""
+
+    address: str
+    type: str
+    action: str
+    attributes: tuple[str, ...]
+    reason: str | None
+
+    @property
+    def loses(self) -> bool:
+        return self.action in ("delete", "replace") and self.type in STATEFUL
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.address}" + (f" ({', '.join(self.attributes)})" if self.attributes else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Exactly what was shown and approved. Two plans with the same hash do the same."""
+
+    changes: tuple[Change, ...]
+    hash: str
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.changes
+
+    def counts(self) -> str:
+        by_action = Counter(change.action for change in self.changes)
+        return ", ".join(f"{n} to {action}" for action, n in sorted(by_action.items())) or "nothing to change"
+
+    def table(self) -> str:
+        """Markdown for the one who approves: losses first, creations last."""
+        order = {"delete": 0, "replace": 1, "update": 2, "create": 3}
+        rows = sorted(self.changes, key=lambda change: (order.get(change.action, 2), change.address))
+        lines = [f"| {c.action} | `{c.address}` | {', '.join(c.attributes)} |" for c in rows]
+        return "\n".join(["| action | resource | because of |", "|---|---|---|", *lines])
+
+
+def read_plan(document: dict[str, Any]) -> Plan:
+    """The plan in `terraform show -json`'s format 1.x. Values that Terraform marks sensitive are never kept."""
+    found = [c for c in document.get("resource_changes", []) if c["mode"] == "managed" and _acts(c)]
+    outputs = {
+        name: change["actions"]
+        for name, change in document.get("output_changes", {}).items()
+        if change["actions"] != ["no-op"]
+    }
+    canonical = json.dumps([[_essence(c) for c in found], outputs], sort_keys=True, default=str)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]
+    return Plan(tuple(_change(c) for c in found), digest)
+
+
+def require_no_loss(plan: Plan, allowed: Iterable[str]) -> None:
+    """Refuse to destroy or replace anything stateful that is not named by its address.
+
+    Raises:
+        PreconditionFailed: with each address and the attribute that forces the loss. Nothing was changed.
+    """
+    named = set(allowed)
+    refused = [change for change in plan.changes if change.loses and change.address not in named]
+    if refused:
+        lost = "; ".join(str(change) for change in refused)
+        raise PreconditionFailed(
+            f"the plan would lose {len(refused)} stateful resources: {lost}. Expected none."
+            " Change the cause, or name each address in allow_loss when this is what you want."
+        )
+    if unknown := named - {change.address for change in plan.changes if change.loses}:
+        raise PreconditionFailed(
+            f"allow_loss names {', '.join(sorted(unknown))}, which this plan does not lose: read the plan again"
+        )
+
+
+def _acts(change: dict[str, Any]) -> bool:
+    return change["change"]["actions"] not in (["no-op"], ["read"]) or bool(change["change"].get("importing"))
+
+
+def _action(actions: list[str]) -> str:
+    return "replace" if len(actions) > 1 else actions[0]
+
+
+def _change(found: dict[str, Any]) -> Change:
+    change = found["change"]
+    forced = tuple(".".join(map(str, path)) for path in change.get("replace_paths", []))
+    updated = tuple(sorted(_differences(change))) if change["actions"] == ["update"] else ()
+    return Change(
+        found["address"],
+        found["type"],
+        _action(change["actions"]),
+        forced or updated,
+        found.get("action_reason"),
+    )
+
+
+def _differences(change: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that change and the value each will have; computed ones that only move are left out."""
+    before, after = change.get("before") or {}, change.get("after") or {}
+    secret = change.get("after_sensitive") or {}
+    unknown = change.get("after_unknown") or {}
+    names = {name for name in {**before, **after} if before.get(name) != after.get(name) and not unknown.get(name)}
+    names |= {name for name, value in unknown.items() if value and before.get(name) is None}
+    return {name: SECRET if isinstance(secret, dict) and secret.get(name) else after.get(name) for name in names}
+
+
+def _essence(found: dict[str, Any]) -> list[Any]:
+    change = found["change"]
+    return [found["address"], change["actions"], change.get("replace_paths", []), _differences(change)]

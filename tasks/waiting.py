@@ -1,0 +1,49 @@
+"""The one loop that waits: it polls as often as the answer is worth, and ends at once when the outcome is known."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tasks.errors import WaitTimedOut
+
+T = TypeVar("T")
+
+SHORTEST_POLL_SECONDS = 2.0
+LONGEST_POLL_SECONDS = 30.0
+# The next look after a twentieth of the time waited so far: about 100 looks for 15 minutes, a lag of 5 %.
+RELATIVE_LAG = 0.05
+JITTER = 0.1
+
+
+def wait_until(
+    thing: str,
+    look: Callable[[], T],
+    is_done: Callable[[T], bool],
+    *,
+    timeout_seconds: float,
+    expected: str,
+    shortest_poll_seconds: float = SHORTEST_POLL_SECONDS,
+) -> T:
+    """Look again and again until `is_done`; a failure state is `is_done`'s to raise.
+
+    Raises:
+        WaitTimedOut: after `timeout_seconds`, with the thing, what was seen last and what was expected.
+    """
+    began = time.monotonic()
+    while True:
+        seen = look()
+        if is_done(seen):
+            return seen
+        waited = time.monotonic() - began
+        if waited >= timeout_seconds:
+            raise WaitTimedOut(
+                f"{thing} was {seen!r} after {waited:.0f} s, expected {expected}. It may still get there:"
+                " look at it before you start this again."
+            )
+        time.sleep(min(_poll_seconds(waited, shortest_poll_seconds), timeout_seconds - waited + 0.01))
+
+
+def _poll_seconds(waited: float, shortest: float) -> float:
+    seconds = min(max(waited * RELATIVE_LAG, shortest), LONGEST_POLL_SECONDS)
+    return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter, not cryptography

@@ -1,0 +1,33 @@
+# The plan of this environment as committed. Its sizes are checked in tests/terraform, on the planned resources.
+
+mock_provider "aws" {
+  source = "../../tests/mocks"
+}
+
+variables {
+  image = "123456789012.dkr.ecr.eu-north-1.amazonaws.com/demo-flask-app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+}
+
+run "plans" {
+  command = plan
+
+  assert {
+    condition     = output.asg_name == "demo-flask-app-prod-asg" && output.db_identifier == "demo-flask-app-prod-db"
+    error_message = "The runbook calls things by these names."
+  }
+
+  assert {
+    condition     = output.log_group_name == "/aws/ec2/demo-flask-app-prod" && output.dashboard_name == "demo-flask-app-prod-dashboard"
+    error_message = "The runbook calls things by these names."
+  }
+
+  assert {
+    condition     = length(output.public_subnet_ids) == 3 && length(output.private_subnet_ids) == 3 && length(output.database_subnet_ids) == 3
+    error_message = "prod has 3 zones."
+  }
+
+  assert {
+    condition     = output.ssl_certificate_arn == null
+    error_message = "No certificate is committed."
+  }
+}

@@ -1,0 +1,131 @@
+"""`make bench`: figures, never assertions. Writes build/bench.json; ratios are taken within one run."""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+from botocore.config import Config
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from lab.load import Load
+from tests.bench import application
+from tests.stack import Stack, build_stack
+
+ROOT = Path(__file__).parents[2]
+RESULT = ROOT / "build" / "bench.json"
+RATES = (50, 200)  # requests per second
+GROUPS = (3, 30, 100)  # instances
+
+
+def main() -> None:
+    RESULT.parent.mkdir(exist_ok=True)
+    figures: dict[str, Any] = {"machine": {"cpus": os.cpu_count(), "python": platform.python_version()}}
+    figures["application"] = _told("application beside pgbench", application.measure)
+    with running_lab() as lab, prefect():
+        clients = client_factory()
+        figures["rollout_under_load"] = {
+            str(rate): _told(f"rollout at {rate} requests/s", lambda rate=rate: rollout_under_load(lab, clients, rate))
+            for rate in RATES
+        }
+        figures["rollout_by_size"] = {
+            str(size): _told(f"rollout of {size} instances", lambda size=size: rollout_of(lab, clients, size))
+            for size in GROUPS
+        }
+    RESULT.write_text(json.dumps(figures, indent=2))
+    print(f"{json.dumps(figures, indent=2)}\n{RESULT.relative_to(ROOT)}")
+
+
+def _told(what: str, measure: Callable[[], Any]) -> Any:
+    print(f"{what} ...", flush=True)
+    return measure()
+
+
+def rollout_under_load(lab: dict[str, Any], clients: Callable[[str], Any], rate: int) -> dict[str, Any]:
+    """What users see of a rollout: open loop, counted from the moment each request should have left."""
+    stack = fresh_stack(lab, clients, 2)
+    with Load(f"{stack.url}/items", rate=rate) as load:
+        deploy(stack, "2.0.0")
+    return {name: load.result[name] for name in ("sent", "failed", "by_version", "milliseconds")}
+
+
+def rollout_of(lab: dict[str, Any], clients: Callable[[str], Any], size: int) -> dict[str, Any]:
+    """AWS calls by operation, and the seconds that we add to what AWS itself needs."""
+    stack = fresh_stack(lab, clients, size)
+    before = counts(lab)
+    took = deploy(stack, "2.0.0")
+    after = counts(lab)
+    refresh = stack.refreshes()[0]
+    of_aws = (refresh["EndTime"] - refresh["StartTime"]).total_seconds()
+    calls = {name: n - before.get(name, 0) for name, n in after.items() if n > before.get(name, 0)}
+    return {
+        "seconds": round(took, 1),
+        "refresh_seconds": round(of_aws, 1),
+        "own_seconds": round(took - of_aws, 1),
+        "calls": sum(calls.values()),
+        "calls_by_operation": dict(sorted(calls.items())),
+    }
+
+
+def deploy(stack: Stack, version: str) -> float:
+    from flows.deploy_application import deploy_application  # noqa: PLC0415 - Prefect reads its settings at import
+
+    image = stack.push(version)
+    began = time.monotonic()
+    deploy_application("dev", image, bake_minutes=0)
+    return time.monotonic() - began
+
+
+def fresh_stack(lab: dict[str, Any], clients: Callable[[str], Any], size: int) -> Stack:
+    httpx.post(f"{lab['url']}/lab/reset", timeout=120).raise_for_status()
+    return build_stack(lab, clients, size)
+
+
+def counts(lab: dict[str, Any]) -> dict[str, int]:
+    return dict(httpx.get(f"{lab['url']}/lab/counts", timeout=30).json())
+
+
+def client_factory() -> Callable[[str], Any]:
+    session = boto3.session.Session()
+    made: dict[str, Any] = {}
+    return lambda service: made.setdefault(
+        service, session.client(service, config=Config(retries={"mode": "standard", "max_attempts": 3}))
+    )
+
+
+@contextlib.contextmanager
+def running_lab() -> Iterator[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        home = Path(folder) / "lab"
+        command = [sys.executable, "-m", "lab", "--home", str(home)]
+        subprocess.run([*command, "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        try:
+            ready = json.loads((home / "lab.json").read_text())
+            os.environ.update(ready["env"])
+            yield {"home": str(home), **ready}
+        finally:
+            subprocess.run([*command, "down"], cwd=ROOT, check=True)
+
+
+@contextlib.contextmanager
+def prefect() -> Iterator[None]:
+    os.environ.update(DO_NOT_TRACK="1", PREFECT_SERVER_ANALYTICS_ENABLED="false")
+    with (
+        prefect_test_harness(server_startup_timeout=90),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}),
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""One lab and one Prefect server per test session; the lab is forgotten before each test."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.config import Config
+
+SPEED = 50.0
+PROJECT = Path(__file__).parents[1]
+PREFECT_SERVICES_OFF = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+}
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The running lab as its lab.json tells it (url, env, pid, speed), and its home."""
+    home = tmp_path_factory.mktemp("lab") / "home"
+    command = [sys.executable, "-m", "lab", "--home", str(home)]
+    subprocess.run([*command, "up", "--speed", str(SPEED)], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield {"home": str(home), **json.loads((home / "lab.json").read_text())}
+    finally:
+        subprocess.run([*command, "down"], cwd=PROJECT, check=True)
+
+
+@pytest.fixture
+def call_tool(lab: dict[str, Any]) -> Callable[..., Any]:
+    """The lab's own pages: `call_tool("GET", "/lab/calls")`, `call_tool("POST", "/lab/faults", {...})`."""
+
+    def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return httpx.request(method, f"{lab['url']}{path}", json=body, timeout=60).raise_for_status().json()
+
+    return call
+
+
+@pytest.fixture
+def fresh_lab(lab: dict[str, Any], call_tool: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The lab with nothing in it, and the AWS_* variables of this process pointing at it."""
+    call_tool("POST", "/lab/reset")
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in lab["env"].items():
+        monkeypatch.setenv(name, value)
+    return lab
+
+
+@pytest.fixture
+def client(fresh_lab: dict[str, Any]) -> Callable[..., Any]:
+    """`client("rds")`: a boto3 client that asks once, so that a test sees what the lab answered."""
+
+    def make(service: str, **config: Any) -> Any:
+        settings = Config(retries={"total_max_attempts": 1}, **config)
+        session = boto3.session.Session()  # boto3's default session would remember another lab's address
+        return session.client(service, config=settings)
+
+    return make
+
+
+@pytest.fixture
+def account(fresh_lab: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """An empty AWS account as the product sees it: through the standard variables, with clients of its own."""
+    from tasks import aws  # noqa: PLC0415 - the lab's own tests load nothing of the product
+
+    aws._client.cache_clear()
+    yield fresh_lab
+    aws._client.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """The address of a Prefect server without the services that most tests do not ask for."""
+    from prefect.settings import (  # noqa: PLC0415 - the lab's own tests load nothing of the product
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_TO_API_ENABLED,
+        temporary_settings,
+    )
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+
+    os.environ.update(PREFECT_SERVICES_OFF)
+    with (
+        prefect_test_harness(server_startup_timeout=90),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}),
+    ):
+        yield str(PREFECT_API_URL.value())

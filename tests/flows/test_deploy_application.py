@@ -1,0 +1,123 @@
+"""Rolling out a release: what users see, what AWS holds afterwards, and what is refused."""
+
+import threading
+from typing import Any
+
+import pytest
+from prefect.client.schemas.objects import State
+
+from flows.deploy_application import deploy_application
+from tests.stack import Stack
+
+
+def deploy(image: str, **parameters: Any) -> State[Any]:
+    return deploy_application("dev", image, bake_minutes=0, return_state=True, **parameters)  # type: ignore[call-overload,no-any-return]
+
+
+def message(state: State[Any]) -> str:
+    return str(state.result(raise_on_failure=False))
+
+
+def test_every_instance_serves_the_new_release(stack: Stack) -> None:
+    assert deploy(stack.push("2.0.0")).is_completed()
+    assert stack.served() == {"2.0.0"}
+    assert stack.running_versions() == {"2"}
+    assert stack.group()["LaunchTemplate"]["Version"] == "2"
+
+
+def test_deploying_the_same_release_again_changes_nothing(stack: Stack) -> None:
+    image = stack.push("2.0.0")
+    assert deploy(image).is_completed()
+    instances = {i["InstanceId"] for i in stack.group()["Instances"]}
+    assert deploy(image).is_completed()
+    assert {i["InstanceId"] for i in stack.group()["Instances"]} == instances
+    assert (stack.calls("autoscaling:StartInstanceRefresh"), stack.template_versions()) == (1, [1, 2])
+
+
+def test_a_dry_run_changes_nothing(stack: Stack) -> None:
+    assert deploy(stack.push("2.0.0"), dry_run=True).is_completed()
+    assert (stack.template_versions(), stack.refreshes()) == ([1], [])
+
+
+@pytest.mark.parametrize("behaviour", ["sick", "silent"])
+def test_a_release_that_never_gets_healthy_is_undone_and_red(stack: Stack, behaviour: str) -> None:
+    state = deploy(stack.push("3.0.0", behaviour))
+    assert state.is_failed()
+    assert "serves the version before again" in message(state)
+    assert (stack.served(), stack.running_versions(), stack.template_versions()) == ({"1.0.0"}, {"1"}, [1])
+
+
+def test_a_release_that_is_healthy_but_fails_its_users_is_undone(stack: Stack) -> None:
+    state = deploy(stack.push("4.0.0", "failing"))
+    assert state.is_failed()
+    assert "/ready failed" in message(state)
+    assert (stack.served(), stack.running_versions(), stack.template_versions()) == ({"1.0.0"}, {"1"}, [1])
+
+
+def test_after_a_failed_release_a_good_one_can_follow(stack: Stack) -> None:
+    assert deploy(stack.push("3.0.0", "sick")).is_failed()
+    assert deploy(stack.push("2.0.0")).is_completed()
+    assert stack.served() == {"2.0.0"}
+
+
+def test_an_alarm_during_the_rollout_undoes_it(stack: Stack) -> None:
+    image = stack.push("2.0.0")
+    alarm = threading.Timer(
+        4.0,
+        lambda: stack.clients("cloudwatch").set_alarm_state(
+            AlarmName="demo-flask-app-dev-unhealthy-hosts", StateValue="ALARM", StateReason="a test"
+        ),
+    )
+    alarm.start()
+    state = deploy_application("dev", image, bake_minutes=30, return_state=True)  # type: ignore[call-overload]
+    alarm.join()
+    assert state.is_failed()
+    assert stack.running_versions() == {"1"}
+    assert stack.served() == {"1.0.0"}
+
+
+class TestRefusals:
+    """Bad input gets a clear error and changes nothing."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_changes(self, stack: Stack) -> Any:
+        instances = {i["InstanceId"] for i in stack.group()["Instances"]}
+        yield
+        assert {i["InstanceId"] for i in stack.group()["Instances"]} == instances
+        assert stack.template_versions() == [1]
+
+    def test_a_tag_is_refused_and_its_digest_named(self, stack: Stack) -> None:
+        digest = stack.push("2.0.0")
+        text = message(deploy("2.0.0"))
+        assert "is a tag, expected a digest" in text
+        assert digest in text
+
+    def test_an_unknown_image_is_refused_and_the_newest_named(self, stack: Stack) -> None:
+        text = message(deploy("sha256:" + "0" * 64))
+        assert "has no image sha256:000" in text
+        assert stack.images["1.0.0"].partition("@")[2] in text
+
+    def test_an_unknown_environment_is_refused_by_name(self, stack: Stack) -> None:
+        state = deploy_application("staging", stack.push("2.0.0"), return_state=True)  # type: ignore[call-overload]
+        assert "environment" in message(state)
+
+    def test_an_environment_that_was_never_built_is_refused(self, stack: Stack) -> None:
+        state = deploy_application("prod", stack.push("2.0.0"), return_state=True)  # type: ignore[call-overload]
+        assert "flows.deploy_infrastructure --environment prod" in message(state)
+
+    def test_an_image_with_a_critical_finding_is_refused(self, stack: Stack) -> None:
+        image = stack.push("5.0.0", FINDINGS="CRITICAL:CVE-2026-0001")
+        assert "CVE-2026-0001" in message(deploy(image))
+
+    def test_a_firing_critical_alarm_refuses_a_rollout(self, stack: Stack) -> None:
+        stack.clients("cloudwatch").set_alarm_state(
+            AlarmName="demo-flask-app-dev-unhealthy-hosts", StateValue="ALARM", StateReason="a test"
+        )
+        assert "demo-flask-app-dev-unhealthy-hosts" in message(deploy(stack.push("2.0.0")))
+
+    def test_a_protected_instance_is_named(self, stack: Stack) -> None:
+        protected = stack.group()["Instances"][0]["InstanceId"]
+        stack.clients("autoscaling").set_instance_protection(
+            AutoScalingGroupName=stack.asg, InstanceIds=[protected], ProtectedFromScaleIn=True
+        )
+        assert protected in message(deploy(stack.push("2.0.0")))

@@ -1,0 +1,65 @@
+"""kill -9 at every task boundary and inside the waits of a rollout; the same run again ends as if nothing happened."""
+
+from typing import Any
+
+import pytest
+
+from tests import killing
+from tests.stack import Stack
+
+DEPLOY = "flows.deploy_application"
+MOST_BOUNDARIES = 40
+FIRST_CHANGE = 7  # tasks before it only look, and are the same for every release
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture
+def environment(prefect_server: str, account: dict[str, Any]) -> dict[str, str]:
+    return {**account["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+
+
+def parameters(image: str) -> dict[str, Any]:
+    return {"environment": "dev", "image": image, "bake_minutes": 0}
+
+
+def test_killed_at_every_task_boundary_a_rollout_ends_the_same_with_nothing_done_twice(
+    stack: Stack, environment: dict[str, str]
+) -> None:
+    for boundary in range(MOST_BOUNDARIES):
+        version = f"2.{boundary}.0"
+        wanted = parameters(stack.push(version))
+        began = (len(stack.refreshes()), len(stack.template_versions()))
+        killed = killing.run(f"call:{boundary}", DEPLOY, wanted, environment)
+        if killed == killing.KILLED:
+            assert killing.run("never", DEPLOY, wanted, environment) == 0, boundary
+        assert stack.served() == {version}, boundary
+        assert len(stack.running_versions()) == 1, boundary
+        assert (len(stack.refreshes()), len(stack.template_versions())) == (began[0] + 1, began[1] + 1), boundary
+        if killed == 0:
+            assert boundary > 10, "the kills did not reach the last task"
+            return
+    pytest.fail(f"more than {MOST_BOUNDARIES} task boundaries")
+
+
+@pytest.mark.parametrize("pause", [0, 1, 2])
+def test_killed_while_it_waits_a_rollout_is_attached_to(stack: Stack, environment: dict[str, str], pause: int) -> None:
+    wanted = parameters(stack.push("2.0.0"))
+    killing.run(f"sleep:{pause}", DEPLOY, wanted, environment)
+    assert killing.run("never", DEPLOY, wanted, environment) == 0
+    assert (stack.served(), len(stack.refreshes()), stack.template_versions()) == ({"2.0.0"}, 1, [1, 2])
+
+
+def test_killed_at_every_task_boundary_of_an_undo_a_bad_release_is_undone_and_red(
+    stack: Stack, environment: dict[str, str]
+) -> None:
+    for boundary in range(FIRST_CHANGE, MOST_BOUNDARIES):
+        wanted = parameters(stack.push(f"3.{boundary}.0", "failing"))
+        killed = killing.run(f"call:{boundary}", DEPLOY, wanted, environment)
+        if killed == killing.KILLED:
+            assert killing.run("never", DEPLOY, wanted, environment) == 1, boundary
+        assert (stack.served(), stack.running_versions()) == ({"1.0.0"}, {"1"}), boundary
+        assert stack.template_versions() == [1], boundary
+        if killed == 1:
+            assert boundary > 10, "the kills did not reach the last task"
+            return
+    pytest.fail(f"more than {MOST_BOUNDARIES} task boundaries")

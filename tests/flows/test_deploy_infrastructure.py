@@ -1,0 +1,116 @@
+"""Terraform for real, against the lab: built once, because the provider's fixed waits take 100 seconds."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from flows.check_environment import check_environment
+from flows.deploy_infrastructure import deploy_infrastructure
+from flows.set_up_account import set_up_account
+from flows.set_up_certificate import set_up_certificate
+from tasks import aws
+from tasks.environment import PROJECT
+
+ROOT = Path(__file__).parents[2]
+LIGHT = ROOT / "tests" / "images" / "light"
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def built(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A lab of its own with dev built by the flow, running the small release."""
+    home = tmp_path_factory.mktemp("terraform") / "lab"
+    command = [sys.executable, "-m", "lab", "--home", str(home)]
+    subprocess.run([*command, "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in json.loads((home / "lab.json").read_text())["env"].items():
+            patch.setenv(name, value)
+        aws._client.cache_clear()
+        try:
+            set_up_account()
+            set_up_certificate()
+            push = ["push", str(LIGHT), "--repository", PROJECT, "--tag", "1.0.0", "--target", "app"]
+            pushed = subprocess.run(
+                [*command, *push, "--build-arg", "VERSION=1.0.0"], cwd=ROOT, check=True, capture_output=True, text=True
+            )
+            image = pushed.stdout.split()[-1].partition("@")[2]
+            state = deploy_infrastructure("dev", image, return_state=True)  # type: ignore[call-overload]
+            yield {"image": image, "state": state, "env": dict(os.environ)}
+        finally:
+            subprocess.run([*command, "down"], cwd=ROOT, check=True)
+            aws._client.cache_clear()
+
+
+def outcome(**parameters: Any) -> tuple[bool, str]:
+    state = deploy_infrastructure("dev", return_state=True, **parameters)  # type: ignore[call-overload]
+    return state.is_completed(), str(state.result(raise_on_failure=False))
+
+
+def test_dev_is_built_serves_and_leaves_nothing_to_plan(built: dict[str, Any]) -> None:
+    assert built["state"].is_completed()
+    url = aws.client("ssm").get_parameter(Name=f"/{PROJECT}/dev/alb_url")["Parameter"]["Value"]
+    assert httpx.get(f"{url}/health", verify=False).json()["version"] == "1.0.0"
+    assert check_environment("dev", return_state=True).is_completed()  # type: ignore[call-overload]
+
+
+def test_building_it_again_changes_nothing(built: dict[str, Any]) -> None:
+    template = aws.client("ec2").describe_launch_templates()["LaunchTemplates"][0]
+    assert outcome()[0]
+    assert aws.client("ec2").describe_launch_templates()["LaunchTemplates"][0] == template
+
+
+def test_the_database_password_is_in_no_state_and_opens_the_database(built: dict[str, Any]) -> None:
+    secret = json.loads(aws.client("secretsmanager").get_secret_value(SecretId=f"{PROJECT}-dev-db")["SecretString"])
+    bucket = f"terraform-state-{PROJECT}-123456789012"
+    versions = aws.client("s3").list_object_versions(Bucket=bucket, Prefix="dev/")["Versions"]
+    for version in versions:
+        body = boto3.client("s3").get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"]
+        assert secret["password"].encode() not in body.read()
+
+
+def test_a_manual_change_is_planned_away_and_shown_in_a_dry_run(built: dict[str, Any]) -> None:
+    logs = aws.client("logs")
+    logs.put_retention_policy(logGroupName=f"/aws/ec2/{PROJECT}-dev", retentionInDays=1)
+    assert outcome(dry_run=True)[0]
+    assert (
+        logs.describe_log_groups(logGroupNamePrefix=f"/aws/ec2/{PROJECT}-dev")["logGroups"][0]["retentionInDays"] == 1
+    )
+    assert outcome()[0]
+    assert (
+        logs.describe_log_groups(logGroupNamePrefix=f"/aws/ec2/{PROJECT}-dev")["logGroups"][0]["retentionInDays"] == 14
+    )
+
+
+def test_another_image_is_sent_to_the_right_procedure(built: dict[str, Any]) -> None:
+    ended_well, message = outcome(image=f"sha256:{secrets.token_hex(32)}")
+    assert not ended_well
+    assert "has no image" in message
+
+
+def test_a_held_state_lock_is_named_and_respected(built: dict[str, Any]) -> None:
+    s3, bucket = aws.client("s3"), f"terraform-state-{PROJECT}-123456789012"
+    lock = {
+        "ID": "11111111-1111-1111-1111-111111111111",
+        "Operation": "OperationTypeApply",
+        "Info": "",
+        "Who": "ada@elsewhere",
+        "Version": "1.11.4",
+        "Created": "2026-11-24T02:00:00.0Z",
+        "Path": f"{bucket}/dev/terraform.tfstate",
+    }
+    s3.put_object(Bucket=bucket, Key="dev/terraform.tfstate.tflock", Body=json.dumps(lock).encode())
+    try:
+        ended_well, message = outcome()
+        assert not ended_well
+        assert "locked by ada@elsewhere" in message
+    finally:
+        s3.delete_object(Bucket=bucket, Key="dev/terraform.tfstate.tflock")

@@ -1,0 +1,49 @@
+"""Setting up the account and dev's certificate: twice is safe, and what somebody broke is repaired."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flows.set_up_account import set_up_account
+from flows.set_up_certificate import set_up_certificate
+
+BUCKET = "terraform-state-demo-flask-app-123456789012"
+
+
+def test_a_set_up_account_has_a_versioned_encrypted_private_bucket_a_lock_table_and_a_repository(
+    account: dict[str, Any], client: Callable[[str], Any]
+) -> None:
+    assert set_up_account(return_state=True).is_completed()  # type: ignore[call-overload]
+    s3 = client("s3")
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    assert all(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values())
+    (rule,) = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    table = client("dynamodb").describe_table(TableName="terraform-state-lock-demo-flask-app")["Table"]
+    assert table["TableStatus"] == "ACTIVE"
+    (repository,) = client("ecr").describe_repositories()["repositories"]
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+
+
+def test_a_second_run_repairs_the_bucket_and_keeps_the_state(
+    account: dict[str, Any], client: Callable[[str], Any]
+) -> None:
+    set_up_account()
+    s3 = client("s3")
+    state = s3.get_object(Bucket=BUCKET, Key="shared/terraform.tfstate")["Body"].read()
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+    assert set_up_account(return_state=True).is_completed()  # type: ignore[call-overload]
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    assert s3.get_object(Bucket=BUCKET, Key="shared/terraform.tfstate")["Body"].read() == state
+
+
+def test_a_certificate_is_made_once(account: dict[str, Any], client: Callable[[str], Any]) -> None:
+    first = set_up_certificate()
+    assert set_up_certificate() == first
+    (found,) = client("acm").list_certificates()["CertificateSummaryList"]
+    assert found["DomainName"] == "dev.demo-flask-app.example.com"
+
+
+def test_prod_gets_no_self_signed_certificate(account: dict[str, Any], client: Callable[[str], Any]) -> None:
+    state = set_up_certificate("prod", return_state=True)  # type: ignore[call-overload]
+    assert state.is_failed()
+    assert client("acm").list_certificates()["CertificateSummaryList"] == []

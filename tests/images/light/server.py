@@ -1,0 +1,55 @@
+"""The smallest release: answers as the application does, starts in a moment, and can be broken on purpose."""
+
+import json
+import os
+import signal
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+VERSION = os.environ["APP_VERSION"]
+INSTANCE = os.environ.get("INSTANCE_ID", "unknown")
+BEHAVIOUR = os.environ["BEHAVIOUR"]  # good, sick (never healthy), silent (never listens), failing (healthy, but errors)
+BEGAN = time.monotonic()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        healthy = {"status": "healthy", "database": "connected", "version": VERSION, "instance": INSTANCE}
+        if BEHAVIOUR == "sick" and self.path == "/health":
+            return self._answer(503, {"status": "starting"})
+        if BEHAVIOUR == "failing" and self.path != "/health":
+            return self._answer(500, {"error": "on purpose"})
+        return self._answer(200, healthy)
+
+    def _answer(self, status: int, body: dict[str, str]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Quiet: the load tests would drown the log."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = False  # a stop waits for the requests in flight
+    request_queue_size = 128
+
+
+def main() -> None:
+    if BEHAVIOUR == "silent":
+        signal.pause()
+    server = Server((os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "5000"))), Handler)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    print(json.dumps({"level": "INFO", "msg": "started", "version": VERSION}), flush=True)
+    server.serve_forever(poll_interval=0.05)
+    server.server_close()
+
+
+if __name__ == "__main__":
+    main()

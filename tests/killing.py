@@ -1,0 +1,59 @@
+"""Run a procedure in a process of its own and kill it, with SIGKILL, at one exact point.
+
+`python -m tests.killing POINT flows.NAME PARAMETERS-as-JSON`, where POINT is `call:N` (just before the N-th task is
+called, which is also just after the one before it), `sleep:N` (inside a wait, at its N-th pause) or `never`.
+"""
+
+import importlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+KILLED = -signal.SIGKILL
+RUN_ID = "the-same-run"
+
+
+def run(point: str, procedure: str, parameters: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+    """The exit code: 0 completed, 1 ended red, -9 killed. A run started again with the same parameters resumes."""
+    command = [sys.executable, "-m", "tests.killing", point, procedure, json.dumps(dict(parameters))]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False, timeout=300).returncode
+
+
+def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
+    from prefect import Task  # noqa: PLC0415 - the parent of this process needs no Prefect
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: PLC0415
+
+    from tasks import change_lock, waiting  # noqa: PLC0415
+
+    kind, _, number = point.partition(":")
+    change_lock._run_id = lambda: RUN_ID
+    if kind == "call":
+        _kill_before(Task, "__call__", int(number))
+    elif kind == "sleep":
+        _kill_before(waiting.time, "sleep", int(number))
+    flow = getattr(importlib.import_module(procedure), procedure.rpartition(".")[2])
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        state = flow(**parameters, return_state=True)
+    return 0 if state.is_completed() else 1
+
+
+def _kill_before(owner: Any, name: str, number: int) -> None:
+    original, calls = getattr(owner, name), itertools.count()
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **named)
+
+    setattr(owner, name, counted)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

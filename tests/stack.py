@@ -1,0 +1,209 @@
+"""An environment built by boto3, as Terraform would have built it but without its minutes of fixed waits."""
+
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tasks import acm, state_backend
+from tasks.environment import PROJECT
+
+ROOT = Path(__file__).parents[1]
+LIGHT = ROOT / "tests" / "images" / "light"
+NAME = f"{PROJECT}-dev"
+DOMAIN = "dev.example.com"
+SERVING_SECONDS = 60
+
+
+@dataclass
+class Stack:
+    """What Terraform would have built, as its tests look at it."""
+
+    clients: Callable[[str], Any]
+    lab: dict[str, Any]
+    images: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    target_group: str = ""
+    template: str = ""
+    balancer: str = ""
+    certificate: str = ""
+    subnets: list[str] = field(default_factory=list)
+    asg: str = f"{NAME}-asg"
+
+    def push(self, version: str, behaviour: str = "good", **labels: str) -> str:
+        """Push a release; its digest."""
+        if version not in self.images:
+            command = [sys.executable, "-m", "lab", "--home", self.lab["home"], "push", str(LIGHT)]
+            command += ["--repository", PROJECT, "--tag", version, "--target", "app"]
+            for name, value in {"VERSION": version, "BEHAVIOUR": behaviour, **labels}.items():
+                command += ["--build-arg", f"{name}={value}"]
+            pushed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+            self.images[version] = pushed.stdout.split()[-1]
+        return self.images[version].partition("@")[2]
+
+    def group(self) -> dict[str, Any]:
+        found = self.clients("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.asg])
+        group: dict[str, Any] = found["AutoScalingGroups"][0]
+        return group
+
+    def template_versions(self) -> list[int]:
+        found = self.clients("ec2").describe_launch_template_versions(LaunchTemplateId=self.template)
+        return sorted(v["VersionNumber"] for v in found["LaunchTemplateVersions"])
+
+    def running_versions(self) -> set[str]:
+        """The launch template versions that the group's instances were launched from."""
+        return {i["LaunchTemplate"]["Version"] for i in self.group()["Instances"]}
+
+    def refreshes(self) -> list[dict[str, Any]]:
+        found = self.clients("autoscaling").describe_instance_refreshes(AutoScalingGroupName=self.asg)
+        return list(found["InstanceRefreshes"])
+
+    def served(self, requests: int = 20) -> set[str]:
+        """What users see: the versions that answer."""
+        with httpx.Client(base_url=self.url, verify=False) as user:
+            return {user.get("/health").raise_for_status().json()["version"] for _ in range(requests)}
+
+    def calls(self, name: str) -> int:
+        return int(httpx.get(f"{self.lab['url']}/lab/counts").json().get(name, 0))
+
+    def wait_until_serving(self, count: int) -> None:
+        deadline = time.monotonic() + SERVING_SECONDS
+        while time.monotonic() < deadline:
+            found = self.clients("elbv2").describe_target_health(TargetGroupArn=self.target_group)
+            states = [t["TargetHealth"]["State"] for t in found["TargetHealthDescriptions"]]
+            in_service = [i for i in self.group()["Instances"] if i["LifecycleState"] == "InService"]
+            if states == ["healthy"] * count and len(in_service) == count:
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"the stack does not serve after {SERVING_SECONDS} s: {states}")
+
+
+def build_stack(lab: dict[str, Any], clients: Callable[[str], Any], instances: int = 2) -> Stack:
+    """Instances of release 1.0.0 behind a load balancer, with the parameters through which the flows find them."""
+    stack = Stack(clients, lab)
+    clients("ecr").create_repository(
+        repositoryName=PROJECT, imageTagMutability="IMMUTABLE", imageScanningConfiguration={"scanOnPush": True}
+    )
+    stack.push("1.0.0")
+    state_backend.ensure_lock_table.fn()
+    clients("logs").create_log_group(logGroupName=f"/aws/ec2/{NAME}")
+    _build_network(stack)
+    _build_group(stack, instances)
+    _publish_outputs(stack)
+    stack.wait_until_serving(instances)
+    return stack
+
+
+def _build_network(stack: Stack) -> None:
+    ec2, elbv2 = stack.clients("ec2"), stack.clients("elbv2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    zones = ("eu-north-1a", "eu-north-1b")
+    stack.subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{i}.0/24", AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for i, zone in enumerate(zones)
+    ]
+    balancer = elbv2.create_load_balancer(Name=f"{NAME}-alb", Subnets=stack.subnets)["LoadBalancers"][0]
+    stack.balancer = balancer["LoadBalancerArn"]
+    stack.url = f"https://{balancer['DNSName']}"
+    stack.certificate = acm.import_self_signed.fn(DOMAIN).arn
+    stack.target_group = elbv2.create_target_group(
+        Name=f"{NAME}-tg",
+        Protocol="HTTP",
+        Port=5000,
+        VpcId=vpc,
+        HealthCheckPath="/health",
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+        HealthyThresholdCount=2,
+        UnhealthyThresholdCount=2,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    elbv2.modify_target_group_attributes(
+        TargetGroupArn=stack.target_group,
+        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "10"}],
+    )
+    elbv2.create_listener(
+        LoadBalancerArn=stack.balancer,
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[
+            {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}
+        ],
+    )
+    elbv2.create_listener(
+        LoadBalancerArn=stack.balancer,
+        Protocol="HTTPS",
+        Port=443,
+        Certificates=[{"CertificateArn": stack.certificate}],
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": stack.target_group}],
+    )
+
+
+def _build_group(stack: Stack, instances: int) -> None:
+    user_data = (
+        "#!/bin/bash\ndocker run -d --restart=always -p 5000:5000 --log-driver=awslogs"
+        f" --log-opt awslogs-group=/aws/ec2/{NAME} --log-opt awslogs-stream=$INSTANCE_ID"
+        f" -e INSTANCE_ID=$INSTANCE_ID {stack.images['1.0.0']}\n"
+    )
+    ami = stack.clients("ssm").get_parameter(
+        Name="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+    )["Parameter"]["Value"]
+    stack.template = stack.clients("ec2").create_launch_template(
+        LaunchTemplateName=f"{NAME}-lt",
+        LaunchTemplateData={
+            "ImageId": ami,
+            "InstanceType": "t3.micro",
+            "UserData": base64.b64encode(user_data.encode()).decode(),
+        },
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    stack.clients("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=stack.asg,
+        MinSize=1,
+        MaxSize=2 * instances + 2,
+        DesiredCapacity=instances,
+        LaunchTemplate={"LaunchTemplateId": stack.template, "Version": "1"},
+        VPCZoneIdentifier=",".join(stack.subnets),
+        TargetGroupARNs=[stack.target_group],
+        HealthCheckType="ELB",
+        HealthCheckGracePeriod=60,
+        DefaultInstanceWarmup=10,
+    )
+
+
+def _publish_outputs(stack: Stack) -> None:
+    alarm = f"{NAME}-unhealthy-hosts"
+    stack.clients("cloudwatch").put_metric_alarm(
+        AlarmName=alarm,
+        Namespace="AWS/ApplicationELB",
+        MetricName="UnHealthyHostCount",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=5,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    outputs = {
+        "region": "eu-north-1",
+        "alb_url": stack.url,
+        "alb_arn": stack.balancer,
+        "target_group_arn": stack.target_group,
+        "asg_name": stack.asg,
+        "launch_template_id": stack.template,
+        "ecr_repository_url": stack.images["1.0.0"].partition("@")[0],
+        "db_identifier": f"{NAME}-db",
+        "db_secret_arn": "arn:aws:secretsmanager:eu-north-1:123456789012:secret:none",
+        "log_group_name": f"/aws/ec2/{NAME}",
+        "dashboard_name": f"{NAME}-dashboard",
+        "domain_name": DOMAIN,
+        "ssl_certificate_arn": stack.certificate,
+        "critical_alarm_names": json.dumps([alarm]),
+        "warning_alarm_names": json.dumps([alarm]),
+    }
+    for name, value in outputs.items():
+        stack.clients("ssm").put_parameter(Name=f"/{PROJECT}/dev/{name}", Value=value, Type="String")
