@@ -59,17 +59,20 @@ _RANGE = f"{SCHEMA_MIN} to {SCHEMA_MAX}"
 
 
 def _health(status: str, database: str, http_status: int = 200) -> Response:
-    who = {"version": current_app.config["VERSION"], "instance": current_app.config["INSTANCE"]}
-    return _json({"status": status, "database": database, "timestamp": logs.timestamp(), **who}, http_status)
+    return _json({"status": status, "database": database, "timestamp": logs.timestamp(), **_who()}, http_status)
 
 
 def _ready(version: int | None, reason: str | None) -> Response:
     schema = {"version": version, "minimum": SCHEMA_MIN, "maximum": SCHEMA_MAX}
-    body = {"ready": reason is None, "reason": reason, "schema": schema, "version": current_app.config["VERSION"]}
+    body = {"ready": reason is None, "reason": reason, "schema": schema, **_who()}
     response = _json(body, 200 if reason is None else 503)
     if reason is not None:
         response.headers["Retry-After"] = "2"
     return response
+
+
+def _who() -> dict[str, str]:
+    return {"version": current_app.config["VERSION"], "instance": current_app.config["INSTANCE"]}
 
 
 def _json(body: object, status: int = 200) -> Response:

@@ -62,6 +62,7 @@ SCHEMAS = {
                 }
             ),
             "version": STRING,
+            "instance": STRING,
         }
     ),
     "Service": _object({"service": STRING, "version": STRING}),

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
-# Under load a look before each query costs more than it finds.
-TRUSTED_S = 0.1
+# Under load a look before each query costs more than it finds; no server restarts faster than this.
+TRUSTED_S = 0.02
 
 
 class PoolExhausted(Exception):

@@ -18,7 +18,7 @@ from tasks.command_line import run
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.errors import VerificationFailed, WaitTimedOut
 from tasks.procedure import procedure
-from tasks.release import Release, find_release, record_verified, require_not_failed
+from tasks.release import Release, find_again, find_release, record_verified, require_not_failed
 from tasks.report import phase, say
 from tasks.rollout import ReleasePlan, RolloutPlan, plan_rollout
 
@@ -61,21 +61,23 @@ def deploy_application(
     if release.stage in ("new", "begun"):
         with phase("approve"):
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
-    with lock.change_lock(environment, "deploy-application"):
+    with lock.change_lock(environment, "deploy-application") as lease:
+        release = find_again(where, release)
         try:
             require_not_failed(release)
             if release.stage != "live":
-                _replace_instances(where, release, rollout)
+                _replace_instances(where, release, rollout, lease)
             _require_served(where, wanted.tags)
             record_verified(where, release.image)
         except (VerificationFailed, WaitTimedOut) as failure:
-            _undo(where, release, rollout, failure)
+            _undo(where, release, rollout, lease, failure)
     return plan.hash
 
 
-def _replace_instances(where: Environment, release: Release, rollout: RolloutPlan) -> None:
+def _replace_instances(where: Environment, release: Release, rollout: RolloutPlan, lease: lock.Lease) -> None:
     with phase("apply"):
         version = launch_template.create_version(release.current, release.image)
+        lease.require_held()
         refresh = instance_refresh.start_instance_refresh(where, version.number, rollout)
         say(f"instance refresh {refresh.id} to {version}")
     with phase("watch"):
@@ -91,10 +93,11 @@ def _require_served(where: Environment, versions: tuple[str, ...]) -> None:
         say(f"served by {', '.join(f'{instance} ({n} answers)' for instance, n in answers.items())}")
 
 
-def _undo(where: Environment, release: Release, rollout: RolloutPlan, failure: Exception) -> None:
+def _undo(where: Environment, release: Release, rollout: RolloutPlan, lease: lock.Lease, failure: Exception) -> None:
     """Back to the version before, proven the same way; nothing of the failed release stays but the report."""
     with phase("undo"):
         say(f"because {failure}")
+        lease.require_held()
         made = find_release(where, release.image)
         if made.attempt is None or made.attempt.previous is None or not made.can_be_undone:
             raise VerificationFailed(

@@ -2,7 +2,8 @@
 
 import ssl
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 
@@ -22,6 +23,7 @@ LOOKS_PER_INSTANCE = 20
 class Health:
     """One answer of /health."""
 
+    path: ClassVar[str] = "/health"
     status_code: int
     status: str = "unreachable"
     database: str = "unknown"
@@ -30,14 +32,33 @@ class Health:
     error: str = ""
 
     @property
-    def is_healthy(self) -> bool:
+    def is_well(self) -> bool:
         return self.status_code == 200 and self.status == "healthy" and self.database == "connected"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """One answer of /ready."""
+
+    path: ClassVar[str] = "/ready"
+    status_code: int
+    reason: str = "unknown"
+    version: str = "unknown"
+    instance: str = "unknown"
+    error: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return self.status_code == 200
+
+
+Answer = TypeVar("Answer", Health, Readiness)
 
 
 @probe
 def describe_health(environment: Environment) -> Health:
     with _visitor(environment) as visitor:
-        return _ask(visitor)
+        return _ask(visitor, Health)
 
 
 @probe
@@ -46,8 +67,8 @@ def wait_until_healthy(environment: Environment, timeout_seconds: float = HEALTH
     with _visitor(environment) as visitor:
         return wait_until(
             f"{environment.alb_url}/health",
-            lambda: _ask(visitor),
-            lambda health: health.is_healthy,
+            lambda: _ask(visitor, Health),
+            lambda health: health.is_well,
             timeout_seconds=timeout_seconds,
             expected="status 'healthy' and database 'connected'",
         )
@@ -57,35 +78,45 @@ def wait_until_healthy(environment: Environment, timeout_seconds: float = HEALTH
 def require_every_instance_serves(
     environment: Environment, instance_ids: tuple[str, ...], versions: tuple[str, ...]
 ) -> Counter[str]:
-    """From outside: every instance has answered, and every answer came from one of `versions`.
+    """From outside: every instance is alive and ready, and every answer came from one of `versions`.
 
     Args:
         versions: what /health may call this release; empty when the image has no tag to compare with.
     """
-    answers: Counter[str] = Counter()
     with _visitor(environment) as visitor:
-        for _ in range(LOOKS_PER_INSTANCE * max(len(instance_ids), 1)):
-            health = _ask(visitor)
-            if not health.is_healthy:
-                raise VerificationFailed(f"{environment.alb_url}/health answered {health}, expected a healthy one")
-            if versions and health.version not in versions:
-                raise VerificationFailed(
-                    f"instance {health.instance} serves version {health.version}, expected {' or '.join(versions)}"
-                )
-            answers[health.instance] += 1
-            if set(instance_ids) <= set(answers):
-                return answers
-    unseen = sorted(set(instance_ids) - set(answers))
-    raise VerificationFailed(
-        f"{', '.join(unseen)} answered none of {answers.total()} requests to {environment.alb_url}, expected every"
-        " instance to serve. Look at their target health."
-    )
+        alive = _meet_everyone(visitor, Health, instance_ids, versions)
+        return alive + _meet_everyone(visitor, Readiness, instance_ids, versions)
 
 
 def count_failures(environment: Environment, requests: int) -> int:
     """How many of `requests` to /ready fail, as a user sees it."""
     with _visitor(environment) as visitor:
-        return sum(not _is_ready(visitor) for _ in range(requests))
+        return sum(not _ask(visitor, Readiness).is_well for _ in range(requests))
+
+
+def _meet_everyone(
+    visitor: httpx.Client,
+    kind: type[Answer],
+    instance_ids: tuple[str, ...],
+    versions: tuple[str, ...],
+) -> Counter[str]:
+    answers: Counter[str] = Counter()
+    for _ in range(LOOKS_PER_INSTANCE * max(len(instance_ids), 1)):
+        answer = _ask(visitor, kind)
+        if not answer.is_well:
+            raise VerificationFailed(f"{visitor.base_url}{kind.path} answered {answer}, expected that all is well")
+        if versions and answer.version not in versions:
+            raise VerificationFailed(
+                f"instance {answer.instance} serves version {answer.version}, expected {' or '.join(versions)}"
+            )
+        answers[answer.instance] += 1
+        if set(instance_ids) <= set(answers):
+            return answers
+    unseen = sorted(set(instance_ids) - set(answers))
+    raise VerificationFailed(
+        f"{', '.join(unseen)} answered none of {answers.total()} requests to {visitor.base_url}{kind.path}, expected"
+        " every instance to serve. Look at their target health."
+    )
 
 
 def _visitor(environment: Environment) -> httpx.Client:
@@ -111,18 +142,11 @@ def _name_domain(request: httpx.Request, domain_name: str) -> None:
         request.extensions["sni_hostname"] = domain_name
 
 
-def _ask(visitor: httpx.Client) -> Health:
+def _ask(visitor: httpx.Client, kind: type[Answer]) -> Answer:
     try:
-        answer = visitor.get("/health")
+        answer = visitor.get(kind.path)
         body = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        return Health(0, error=str(error))
-    known = {name: str(body.get(name, "unknown")) for name in ("status", "database", "version", "instance")}
-    return Health(answer.status_code, **known)
-
-
-def _is_ready(visitor: httpx.Client) -> bool:
-    try:
-        return visitor.get("/ready").status_code == 200
-    except httpx.HTTPError:
-        return False
+        return kind(0, error=str(error))
+    known: dict[str, Any] = {f.name: str(body[f.name]) for f in fields(kind) if f.name in body}
+    return kind(**{**known, "status_code": answer.status_code})

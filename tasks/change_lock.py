@@ -116,12 +116,12 @@ def _acquire(environment: str, procedure: str, lease_seconds: float) -> Holder:
 
 
 def _require_silent(environment: str, holder: Holder) -> None:
-    """Wait until a lease runs out; one that is renewed meanwhile has a living holder."""
+    """Wait until a lease runs out or is given back; one that is renewed meanwhile has a living holder."""
     say(f"{environment} is held by {holder}; waiting to see whether it still lives", note=False)
     while holder.expires_at > time.time():
         time.sleep(min(1.0, max(holder.expires_at - time.time(), 0.05)))
         now = _read(environment)
-        if now is None:
+        if now is None or now.expires_at <= time.time():
             return
         if now.fence != holder.fence or now.expires_at > holder.expires_at:
             raise _held(environment, now)

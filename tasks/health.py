@@ -61,7 +61,7 @@ def _database(environment: Environment) -> str:
 
 def _application(environment: Environment) -> str:
     health = application.describe_health.fn(environment)
-    if not health.is_healthy:
+    if not health.is_well:
         raise VerificationFailed(f"{environment.alb_url}/health answered {health}, expected healthy and connected")
     return f"healthy, database connected, version {health.version}"
 

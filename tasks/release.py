@@ -5,7 +5,7 @@ from typing import Literal
 
 from tasks import autoscaling, aws, instance_refresh, launch_template
 from tasks.environment import Environment, parameter_name
-from tasks.errors import VerificationFailed
+from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.instance_refresh import Refresh
 from tasks.kinds import action, probe
 from tasks.launch_template import TemplateVersion
@@ -65,6 +65,22 @@ def find_release(environment: Environment, image: str) -> Release:
     ours = (attempt.number, attempt.previous) if attempt else ()
     instance_refresh.require_no_other_refresh(refresh, ours)
     return Release(image, current, attempt, refresh, verified=_read_record(environment) == image)
+
+
+@probe
+def find_again(environment: Environment, planned: Release) -> Release:
+    """Look again once nobody else may change the environment: what was planned and approved was for what stood then.
+
+    Raises:
+        PreconditionFailed: another change came between.
+    """
+    found = find_release.fn(environment, planned.image)
+    if (found.attempt or found.current) != (planned.attempt or planned.current):
+        raise PreconditionFailed(
+            f"{environment} moved to {found.attempt or found.current} while this run waited for it, expected"
+            f" {planned.attempt or planned.current}. Nothing was changed. Start again: the plan will be another one."
+        )
+    return found
 
 
 def require_not_failed(release: Release) -> None:

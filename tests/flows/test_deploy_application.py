@@ -1,5 +1,8 @@
 """Rolling out a release: what users see, what AWS holds afterwards, and what is refused."""
 
+import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -7,6 +10,9 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from flows.deploy_application import deploy_application
+from tasks import instance_refresh, launch_template
+from tasks.environment import describe_environment
+from tasks.rollout import plan_rollout
 from tests.stack import Stack
 
 
@@ -52,6 +58,38 @@ def test_a_release_that_is_healthy_but_fails_its_users_is_undone(stack: Stack) -
     assert state.is_failed()
     assert "/ready failed" in message(state)
     assert (stack.served(), stack.running_versions(), stack.template_versions()) == ({"1.0.0"}, {"1"}, [1])
+
+
+def test_a_release_that_fails_its_users_and_went_live_while_nobody_watched_is_undone(stack: Stack) -> None:
+    """What is left of a run that was killed behind StartInstanceRefresh, long before anybody starts it again."""
+    image, where = stack.push("4.0.0", "failing"), describe_environment.fn("dev")
+    current = launch_template.describe_version.fn(stack.template, 1)
+    version = launch_template.create_version.fn(current, f"{where.ecr_repository_url}@{image}")
+    refresh = instance_refresh.start_instance_refresh.fn(where, version.number, plan_rollout(2, 100, 0, 0))
+    assert instance_refresh.wait_until_ended.fn(refresh).status == "Successful"
+    state = deploy(image)
+    assert state.is_failed()
+    assert "/ready answered" in message(state)
+    assert (stack.served(), stack.running_versions(), stack.template_versions()) == ({"1.0.0"}, {"1"}, [1])
+
+
+def test_of_two_deployments_started_at_once_one_is_carried_out_and_the_other_refused(
+    stack: Stack, environment: dict[str, str]
+) -> None:
+    images = {version: stack.push(version) for version in ("2.0.0", "3.0.0")}
+    command = [sys.executable, "-m", "flows.deploy_application", "--environment", "dev", "--bake-minutes", "0"]
+    runs = {
+        version: subprocess.Popen(
+            [*command, "--image", image], env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
+        )
+        for version, image in images.items()
+    }
+    told = {version: run.communicate(timeout=300)[1] for version, run in runs.items()}
+    ended = {run.returncode: version for version, run in runs.items()}
+    assert set(ended) == {0, 1}, told
+    assert (stack.served(), stack.running_versions()) == ({ended[0]}, {"2"})
+    assert (len(stack.refreshes()), stack.template_versions()) == (1, [1, 2])
+    assert "expected" in told[ended[1]]
 
 
 def test_after_a_failed_release_a_good_one_can_follow(stack: Stack) -> None:

@@ -13,11 +13,6 @@ FIRST_CHANGE = 7  # tasks before it only look, and are the same for every releas
 pytestmark = pytest.mark.timeout(1200)
 
 
-@pytest.fixture
-def environment(prefect_server: str, account: dict[str, Any]) -> dict[str, str]:
-    return {**account["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
-
-
 def parameters(image: str) -> dict[str, Any]:
     return {"environment": "dev", "image": image, "bake_minutes": 0}
 
