@@ -1,6 +1,7 @@
 """The application as its users meet it: over HTTP, through the load balancer."""
 
 import ssl
+import time
 from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
@@ -55,10 +56,29 @@ class Readiness:
 Answer = TypeVar("Answer", Health, Readiness)
 
 
+@dataclass(frozen=True)
+class Visit:
+    """One request to /ready as a user would send it."""
+
+    answer: Readiness
+    milliseconds: float
+
+
 @probe
 def describe_health(environment: Environment) -> Health:
     with _visitor(environment) as visitor:
         return _ask(visitor, Health)
+
+
+@probe
+def find_schema_version(environment: Environment) -> int | None:
+    """The database's schema version as the application tells it, also while it is not ready; None if it can't."""
+    with _visitor(environment) as visitor:
+        try:
+            told = visitor.get("/ready").json()["schema"]["version"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return None
+    return told if isinstance(told, int) else None
 
 
 @probe
@@ -88,10 +108,10 @@ def require_every_instance_serves(
         return alive + _meet_everyone(visitor, Readiness, instance_ids, versions)
 
 
-def count_failures(environment: Environment, requests: int) -> int:
-    """How many of `requests` to /ready fail, as a user sees it."""
+def visit(environment: Environment, requests: int) -> tuple[Visit, ...]:
+    """So many requests to /ready, one after the other, through the load balancer."""
     with _visitor(environment) as visitor:
-        return sum(not _ask(visitor, Readiness).is_well for _ in range(requests))
+        return tuple(_visit(visitor) for _ in range(requests))
 
 
 def _meet_everyone(
@@ -117,6 +137,12 @@ def _meet_everyone(
         f"{', '.join(unseen)} answered none of {answers.total()} requests to {visitor.base_url}{kind.path}, expected"
         " every instance to serve. Look at their target health."
     )
+
+
+def _visit(visitor: httpx.Client) -> Visit:
+    began = time.monotonic()
+    answer = _ask(visitor, Readiness)
+    return Visit(answer, 1000 * (time.monotonic() - began))
 
 
 def _visitor(environment: Environment) -> httpx.Client:

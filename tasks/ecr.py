@@ -1,9 +1,12 @@
 """Amazon ECR: which image is meant, and whether it may run."""
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
+
+import httpx
 
 from tasks import aws
 from tasks.environment import PROJECT
@@ -13,6 +16,7 @@ from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
+    from types_boto3_ecr.type_defs import ImageDetailTypeDef
 
 DIGEST = re.compile(r"(?:[\w.:/-]+@)?(sha256:[0-9a-f]{64})")
 SCAN_SECONDS = 300
@@ -50,6 +54,26 @@ def describe_image(image: str) -> Image:
 
 
 @probe
+def describe_images(count: int) -> tuple[Image, ...]:
+    """The newest images, newest first."""
+    url = _repository_url()
+    return tuple(_image(url, found) for found in _newest_first(_ecr())[:count])
+
+
+def read_labels(image: Image) -> dict[str, str]:
+    """The labels that the image's own configuration carries.
+
+    Source: OCI image specification, "config"; the registry serves that blob like a layer.
+    """
+    ecr = _ecr()
+    answer = ecr.batch_get_image(repositoryName=PROJECT, imageIds=[{"imageDigest": image.digest}])
+    config = json.loads(answer["images"][0]["imageManifest"])["config"]["digest"]
+    url = ecr.get_download_url_for_layer(repositoryName=PROJECT, layerDigest=config)["downloadUrl"]
+    labels: dict[str, str] = httpx.get(url).raise_for_status().json()["config"].get("Labels") or {}
+    return labels
+
+
+@probe
 def require_scanned(image: Image) -> None:
     """No critical finding, and a finished scan: unknown is not OK."""
     status = wait_until(
@@ -81,32 +105,39 @@ def _ecr() -> "ECRClient":
 
 
 def _describe(**image_id: str) -> Image:
-    ecr = _ecr()
+    ecr, url = _ecr(), _repository_url()
     try:
-        (repository,) = ecr.describe_repositories(repositoryNames=[PROJECT])["repositories"]
         (found,) = ecr.describe_images(repositoryName=PROJECT, imageIds=[image_id])["imageDetails"]  # type: ignore[list-item]
-    except ecr.exceptions.RepositoryNotFoundException as error:
-        raise PreconditionFailed(
-            f"ECR has no repository {PROJECT}, expected one."
-            " Build it first: python -m flows.deploy_infrastructure --environment shared"
-        ) from error
     except ecr.exceptions.ImageNotFoundException as error:
         wanted = next(iter(image_id.values()))
         raise PreconditionFailed(
             f"ECR repository {PROJECT} has no image {wanted}, expected one. Its newest are: {_newest(ecr)}"
         ) from error
-    return Image(
-        repository["repositoryUri"],
-        found["imageDigest"],
-        tuple(found.get("imageTags", [])),
-        found["imagePushedAt"],
-    )
+    return _image(url, found)
+
+
+def _repository_url() -> str:
+    ecr = _ecr()
+    try:
+        (repository,) = ecr.describe_repositories(repositoryNames=[PROJECT])["repositories"]
+    except ecr.exceptions.RepositoryNotFoundException as error:
+        raise PreconditionFailed(
+            f"ECR has no repository {PROJECT}, expected one. Build it first: python -m flows.set_up_account"
+        ) from error
+    return repository["repositoryUri"]
+
+
+def _image(repository_url: str, found: "ImageDetailTypeDef") -> Image:
+    return Image(repository_url, found["imageDigest"], tuple(found.get("imageTags", [])), found["imagePushedAt"])
+
+
+def _newest_first(ecr: "ECRClient") -> list["ImageDetailTypeDef"]:
+    pages = ecr.get_paginator("describe_images").paginate(repositoryName=PROJECT)
+    return sorted((i for page in pages for i in page["imageDetails"]), key=lambda i: i["imagePushedAt"], reverse=True)
 
 
 def _newest(ecr: "ECRClient", count: int = 5) -> str:
-    pages = ecr.get_paginator("describe_images").paginate(repositoryName=PROJECT)
-    images = sorted((i for page in pages for i in page["imageDetails"]), key=lambda i: i["imagePushedAt"])
-    names = [f"{'/'.join(i.get('imageTags', ['-']))} {i['imageDigest']}" for i in reversed(images[-count:])]
+    names = [f"{'/'.join(i.get('imageTags', ['-']))} {i['imageDigest']}" for i in _newest_first(ecr)[:count]]
     return "; ".join(names) or "none, push one first"
 
 

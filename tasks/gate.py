@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tasks import application, aws, elbv2
+from tasks import application, cloudwatch, elbv2
 from tasks.environment import Environment
 from tasks.errors import PreconditionFailed
 from tasks.kinds import probe
@@ -16,7 +16,7 @@ FAILURES_TO_STOP = 2
 @probe
 def require_calm(environment: Environment) -> None:
     """No critical alarm fires before a change begins: it would be blamed, and AWS would roll it back at once."""
-    if firing := _firing(environment):
+    if firing := cloudwatch.firing_alarms(environment.critical_alarm_names):
         raise PreconditionFailed(
             f"{environment} has critical alarms in state ALARM: {', '.join(firing)}. Expected none."
             " Mend what they tell of first."
@@ -39,11 +39,11 @@ class ServiceGate:
         return [*self._alarms(), *self._errors(), *self._capacity()]
 
     def _alarms(self) -> list[str]:
-        return [f"alarm {name} fires" for name in _firing(self.environment)]
+        return [f"alarm {name} fires" for name in cloudwatch.firing_alarms(self.environment.critical_alarm_names)]
 
     def _errors(self) -> list[str]:
         """Failures add up over looks and are forgiven by a clean one."""
-        failed = application.count_failures(self.environment, VISITS_PER_LOOK)
+        failed = sum(not one.answer.is_well for one in application.visit(self.environment, VISITS_PER_LOOK))
         self.failures = self.failures + failed if failed else 0
         if self.failures < FAILURES_TO_STOP:
             return []
@@ -55,13 +55,3 @@ class ServiceGate:
         if self.short_looks < FAILURES_TO_STOP:
             return []
         return [f"{healthy} targets are healthy, expected at least {self.lowest_capacity}"]
-
-
-def _firing(environment: Environment) -> list[str]:
-    pages = aws.client("cloudwatch").get_paginator("describe_alarms")
-    names = list(environment.critical_alarm_names)
-    return [
-        alarm["AlarmName"]
-        for page in pages.paginate(AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM")
-        for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
-    ]

@@ -15,7 +15,7 @@ from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
     from types_boto3_autoscaling import AutoScalingClient
-    from types_boto3_autoscaling.type_defs import InstanceRefreshTypeDef
+    from types_boto3_autoscaling.type_defs import InstanceRefreshTypeDef, RefreshPreferencesTypeDef
 
 RUNNING = frozenset({"Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress"})
 ROLLING_BACK = frozenset({"Cancelling", "RollbackInProgress"})
@@ -55,6 +55,13 @@ def find_refresh(asg_name: str, refresh_id: str | None = None) -> Refresh | None
     return _find_refresh(asg_name, refresh_id)
 
 
+@probe
+def find_highest_version(asg_name: str) -> int:
+    """The newest launch template version that any known refresh went to; 0 without any. AWS keeps them for weeks."""
+    pages = _autoscaling().get_paginator("describe_instance_refreshes").paginate(AutoScalingGroupName=asg_name)
+    return max((_refresh(one).template_version or 0 for page in pages for one in page["InstanceRefreshes"]), default=0)
+
+
 def require_no_other_refresh(refresh: Refresh | None, ours: Collection[int | None] = ()) -> None:
     """Nothing runs but what a killed attempt of this very change may have left running."""
     if refresh and refresh.runs and refresh.template_version not in ours:
@@ -79,15 +86,7 @@ def start_instance_refresh(environment: Environment, version: int, plan: Rollout
             DesiredConfiguration={
                 "LaunchTemplate": {"LaunchTemplateId": environment.launch_template_id, "Version": str(version)}
             },
-            Preferences={
-                "MinHealthyPercentage": plan.min_healthy_percentage,
-                "MaxHealthyPercentage": plan.max_healthy_percentage,
-                "InstanceWarmup": plan.warmup_seconds,
-                "BakeTime": plan.bake_seconds,
-                "SkipMatching": True,
-                "AutoRollback": True,
-                "AlarmSpecification": {"Alarms": list(environment.critical_alarm_names)},
-            },
+            Preferences=_preferences(environment, plan),
         )
     except autoscaling.exceptions.InstanceRefreshInProgressFault as error:
         if mine := _running(environment.asg_name, version):
@@ -139,19 +138,24 @@ def require_successful(ended: Refresh) -> None:
 
 
 @action
-def roll_back(environment: Environment, previous: int, plan: RolloutPlan) -> Refresh | None:
+def roll_back(
+    environment: Environment, previous: int, plan: RolloutPlan, on_look: Callable[[], None]
+) -> Refresh | None:
     """Bring the group back to version `previous`, from wherever a rollout stands; waits until it is there.
+
+    Args:
+        on_look: called at every look while it waits.
 
     A running refresh is rolled back by RollbackInstanceRefresh, never cancelled, which undoes nothing (D03). One that
     ended leaves nothing to roll back: a refresh to the previous version is started, or attached to.
     """
     refresh = _find_refresh(environment.asg_name)
     if refresh and refresh.runs and refresh.template_version != previous:
-        refresh = _roll_back(refresh)
+        refresh = _roll_back(refresh, on_look)
     if refresh is None or refresh.status in ("RollbackSuccessful", "RollbackFailed"):
         return refresh
     if refresh.template_version != previous or refresh.status != "Successful":
-        refresh = wait_until_ended.fn(start_instance_refresh.fn(environment, previous, plan))
+        refresh = wait_until_ended.fn(start_instance_refresh.fn(environment, previous, plan), on_look)
     if refresh.template_version != previous or refresh.status != "Successful":
         raise VerificationFailed(
             f"the way back to version {previous} ended {refresh}, expected 'Successful': {environment.asg_name} may run"
@@ -160,14 +164,14 @@ def roll_back(environment: Environment, previous: int, plan: RolloutPlan) -> Ref
     return refresh
 
 
-def _roll_back(refresh: Refresh) -> Refresh:
+def _roll_back(refresh: Refresh, on_look: Callable[[], None]) -> Refresh:
     autoscaling = _autoscaling()
     if refresh.status not in ROLLING_BACK:
         try:
             autoscaling.rollback_instance_refresh(AutoScalingGroupName=refresh.group)
         except autoscaling.exceptions.ActiveInstanceRefreshNotFoundFault:
             pass  # it ended between the look and the call; how it ended is seen now
-    ended = wait_until_ended.fn(refresh)
+    ended = wait_until_ended.fn(refresh, on_look)
     if ended.status == "RollbackFailed":
         raise VerificationFailed(
             f"the rollback of instance refresh {ended.id} failed ({ended}), expected 'RollbackSuccessful':"
@@ -177,13 +181,14 @@ def _roll_back(refresh: Refresh) -> Refresh:
 
 
 @probe
-def wait_until_ended(refresh: Refresh) -> Refresh:
+def wait_until_ended(refresh: Refresh, on_look: Callable[[], None] = lambda: None) -> Refresh:
     """Follow a refresh to its end, whatever that is."""
     seen = Progress()
 
     def look() -> Refresh:
         now = _require_refresh(refresh)
         seen.tell(now)
+        on_look()
         return now
 
     return wait_until(
@@ -205,6 +210,21 @@ class Progress:
         if (refresh.status, refresh.percentage) != self.last:
             self.last = (refresh.status, refresh.percentage)
             say(f"instance refresh {refresh.id}: {refresh}", note=False)
+
+
+def _preferences(environment: Environment, plan: RolloutPlan) -> "RefreshPreferencesTypeDef":
+    wish: RefreshPreferencesTypeDef = {
+        "MinHealthyPercentage": plan.min_healthy_percentage,
+        "MaxHealthyPercentage": plan.max_healthy_percentage,
+        "InstanceWarmup": plan.warmup_seconds,
+        "BakeTime": plan.bake_seconds,
+        "SkipMatching": True,
+        "AutoRollback": True,
+        "AlarmSpecification": {"Alarms": list(environment.critical_alarm_names)},
+    }
+    if plan.pauses:
+        wish |= {"CheckpointPercentages": list(plan.checkpoints), "CheckpointDelay": plan.checkpoint_seconds}
+    return wish
 
 
 def _autoscaling() -> "AutoScalingClient":

@@ -1,4 +1,4 @@
-"""EC2 launch templates: which image each version runs, and a new version that differs in nothing else."""
+"""EC2 launch templates: what the instances of each version are made of, and a new version that differs in just that."""
 
 import re
 from base64 import b64decode, b64encode
@@ -17,21 +17,52 @@ if TYPE_CHECKING:
 
 IMAGE_IN_USER_DATA = re.compile(rf"[\w.:/-]+/{re.escape(PROJECT)}@sha256:[0-9a-f]{{64}}")
 # The description carries what an undo needs, so that a run which resumes elsewhere knows it too.
-DESCRIPTION = re.compile(r"release (?P<digest>sha256:[0-9a-f]{64}) instead of version (?P<previous>\d+)")
+DESCRIPTION = re.compile(
+    r"(?P<made_of>sha256:[0-9a-f]{64} on ami-[0-9a-f]+(?: for (?P<request>[\w.-]+))?)"
+    r" instead of version (?P<previous>\d+)"
+)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What an instance is made of: the application's image by digest, and the machine's.
+
+    `request` tells two replacements by the same configuration apart.
+    """
+
+    image: str
+    ami_id: str
+    request: str = ""
+
+    @property
+    def digest(self) -> str:
+        return self.image.rpartition("@")[2]
+
+    def __str__(self) -> str:
+        return f"{self.digest} on {self.ami_id}" + (f" for {self.request}" if self.request else "")
 
 
 @dataclass(frozen=True)
 class TemplateVersion:
-    """One version of a launch template, the image that it runs, and the version that it was made to replace."""
+    """One version of a launch template, and the version that it was made to replace."""
 
     template_id: str
     number: int
-    image: str
+    configuration: Configuration
     created: datetime
     previous: int | None
 
     def __str__(self) -> str:
         return f"{self.template_id} version {self.number}"
+
+    @property
+    def image(self) -> str:
+        return self.configuration.image
+
+    def is_made_of(self, wanted: Configuration) -> bool:
+        mine = self.configuration
+        same = (mine.image, mine.ami_id) == (wanted.image, wanted.ami_id)
+        return same and wanted.request in ("", mine.request)
 
 
 @probe
@@ -40,34 +71,39 @@ def describe_version(template_id: str, number: int) -> TemplateVersion:
 
 
 @probe
-def find_attempt(current: TemplateVersion, image: str) -> TemplateVersion | None:
-    """The version that a deployment of this image on top of `current` made, and neither finished nor undid."""
+def find_versions_above(current: TemplateVersion) -> tuple[TemplateVersion, ...]:
+    """What was made after `current`: attempts that are under way, or that nobody cleaned up."""
+    return tuple(_read(one) for one in _versions(current.template_id) if one["VersionNumber"] > current.number)
+
+
+@probe
+def find_attempt(current: TemplateVersion, wanted: Configuration) -> TemplateVersion | None:
+    """The version that a change to `wanted` on top of `current` made, and neither finished nor undid."""
     for version in reversed(_versions(current.template_id)):
         found = DESCRIPTION.fullmatch(version.get("VersionDescription", ""))
-        if found and image.endswith(found["digest"]) and version["VersionNumber"] > current.number:
+        if found and found["made_of"] == str(wanted) and version["VersionNumber"] > current.number:
             return _read(version)
     return None
 
 
 @action
-def create_version(current: TemplateVersion, image: str) -> TemplateVersion:
-    """A version like `current` that runs `image`; the one that a killed attempt made is used again."""
-    if made := find_attempt.fn(current, image):
+def create_version(current: TemplateVersion, wanted: Configuration) -> TemplateVersion:
+    """A version like `current` but made of `wanted`; the one that a killed attempt made is used again."""
+    if made := find_attempt.fn(current, wanted):
         return made
-    user_data = _user_data(_fetch(current.template_id, str(current.number)))
-    digest = image.rpartition("@")[2]
+    user_data = _user_data(_fetch(current.template_id, str(current.number))).replace(current.image, wanted.image)
     created = _ec2().create_launch_template_version(
         LaunchTemplateId=current.template_id,
         SourceVersion=str(current.number),
-        VersionDescription=f"release {digest} instead of version {current.number}",
-        LaunchTemplateData={"UserData": b64encode(user_data.replace(current.image, image).encode()).decode()},
+        VersionDescription=f"{wanted} instead of version {current.number}",
+        LaunchTemplateData={"UserData": b64encode(user_data.encode()).decode(), "ImageId": wanted.ami_id},
     )
     return _read(created["LaunchTemplateVersion"])
 
 
 @action
 def delete_version(version: TemplateVersion) -> None:
-    """Leave no failed release behind: Terraform compares its code with the newest version."""
+    """Leave no failed change behind: Terraform compares its code with the newest version."""
     if any(v["VersionNumber"] == version.number for v in _versions(version.template_id)):
         _ec2().delete_launch_template_versions(LaunchTemplateId=version.template_id, Versions=[str(version.number)])
 
@@ -102,6 +138,7 @@ def _read(version: "LaunchTemplateVersionTypeDef") -> TemplateVersion:
             " by digest, expected exactly one. Apply Terraform: python -m flows.deploy_infrastructure"
         )
     found = DESCRIPTION.fullmatch(version.get("VersionDescription", ""))
-    return TemplateVersion(
-        template_id, number, images.pop(), version["CreateTime"], int(found["previous"]) if found else None
-    )
+    ami_id = version["LaunchTemplateData"].get("ImageId", "")
+    configuration = Configuration(images.pop(), ami_id, (found and found["request"]) or "")
+    previous = int(found["previous"]) if found else None
+    return TemplateVersion(template_id, number, configuration, version["CreateTime"], previous)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.errors import PreconditionFailed
 
@@ -16,7 +16,8 @@ DRAIN_SECONDS = 30
 class RolloutPlan:
     """How a group is replaced: new instances are launched and healthy before old ones are drained and terminated.
 
-    `lowest_capacity` and `highest_capacity` are numbers of instances; `expected_seconds` is AWS's time.
+    `lowest_capacity` and `highest_capacity` are numbers of instances, `checkpoints` the percentages at which AWS waits
+    for `checkpoint_seconds`; `expected_seconds` is AWS's time.
     """
 
     instances: int
@@ -29,13 +30,47 @@ class RolloutPlan:
     warmup_seconds: int
     bake_seconds: int
     expected_seconds: int
+    checkpoints: tuple[int, ...] = ()
+    checkpoint_seconds: int = 0
+
+    @property
+    def pauses(self) -> int:
+        return max(0, len(self.checkpoints) - 1)
 
     def __str__(self) -> str:
         return (
             f"{self.instances} instances in {self.batches} batches of up to {self.batch}, never fewer than"
             f" {self.lowest_capacity} and never more than {self.highest_capacity} in service,"
             f" about {math.ceil(self.expected_seconds / 60)} min"
+            + (f", with pauses at {' and '.join(f'{one} %' for one in self.checkpoints[:-1])}" if self.pauses else "")
         )
+
+
+def with_canary(plan: RolloutPlan, checkpoint_seconds: int) -> RolloutPlan:
+    """The same replacement with a pause behind the first instance and one at half: time to find a canary sick.
+
+    The last checkpoint is 100, since AWS replaces nothing beyond it (D01).
+
+    Source: CheckpointPercentages of RefreshPreferences in the AutoScaling API reference.
+    """
+    canary = math.ceil(100 / plan.instances)
+    checkpoints = tuple(sorted({canary, max(canary, 50), 100}))
+    paused = replace(plan, checkpoints=checkpoints, checkpoint_seconds=checkpoint_seconds)
+    return replace(paused, expected_seconds=plan.expected_seconds + paused.pauses * checkpoint_seconds)
+
+
+def lowest_capacity(instances: int, min_healthy_percentage: int, max_healthy_percentage: int | None) -> int:
+    """How few instances serve at the worst moment of a refresh with these percentages.
+
+    The minimum is rounded up, the maximum down. Where no replacement fits between them, an explicit maximum makes AWS
+    launch one instance beyond it; an omitted one makes it terminate one below the minimum: in a group of one, an
+    outage (D19).
+
+    Source: RefreshPreferences in the AutoScaling API reference; user guide, "Understand the default values".
+    """
+    floor = math.ceil(instances * min_healthy_percentage / 100)
+    ceiling = instances if max_healthy_percentage is None else instances * max_healthy_percentage // 100
+    return floor if floor < ceiling or max_healthy_percentage is not None else floor - 1
 
 
 def plan_rollout(instances: int, batch_percentage: int, warmup_seconds: int, bake_seconds: int) -> RolloutPlan:
@@ -57,7 +92,7 @@ def plan_rollout(instances: int, batch_percentage: int, warmup_seconds: int, bak
         batches=batches,
         min_healthy_percentage=100,
         max_healthy_percentage=max_healthy,
-        lowest_capacity=instances,
+        lowest_capacity=lowest_capacity(instances, 100, max_healthy),
         highest_capacity=instances * max_healthy // 100,
         warmup_seconds=warmup_seconds,
         bake_seconds=bake_seconds,
@@ -66,11 +101,11 @@ def plan_rollout(instances: int, batch_percentage: int, warmup_seconds: int, bak
 
 
 @dataclass(frozen=True)
-class ReleasePlan:
-    """What was shown and approved: which image replaces which, and how."""
+class ReplacementPlan:
+    """What was shown and approved: what replaces what, and how."""
 
     environment: str
-    image: str
+    wanted: str
     instead_of: str
     rollout: RolloutPlan
 
@@ -80,4 +115,4 @@ class ReleasePlan:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
     def __str__(self) -> str:
-        return f"{self.image} instead of {self.instead_of} in {self.environment}: {self.rollout}"
+        return f"{self.wanted} instead of {self.instead_of} in {self.environment}: {self.rollout}"

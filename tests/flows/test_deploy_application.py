@@ -64,7 +64,8 @@ def test_a_release_that_fails_its_users_and_went_live_while_nobody_watched_is_un
     """What is left of a run that was killed behind StartInstanceRefresh, long before anybody starts it again."""
     image, where = stack.push("4.0.0", "failing"), describe_environment.fn("dev")
     current = launch_template.describe_version.fn(stack.template, 1)
-    version = launch_template.create_version.fn(current, f"{where.ecr_repository_url}@{image}")
+    wanted = launch_template.Configuration(f"{where.ecr_repository_url}@{image}", current.configuration.ami_id)
+    version = launch_template.create_version.fn(current, wanted)
     refresh = instance_refresh.start_instance_refresh.fn(where, version.number, plan_rollout(2, 100, 0, 0))
     assert instance_refresh.wait_until_ended.fn(refresh).status == "Successful"
     state = deploy(image)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import PreconditionFailed
-from tasks.rollout import ReleasePlan, plan_rollout
+from tasks.rollout import ReplacementPlan, plan_rollout
 
 # instances, batch %, batch, batches, max healthy %, highest capacity
 TABLE = [
@@ -46,13 +46,13 @@ def test_an_empty_group_is_refused() -> None:
 
 def test_a_plan_that_differs_in_anything_has_another_hash() -> None:
     rollout = plan_rollout(3, 20, 300, 0)
-    plan = ReleasePlan("dev", "repo@sha256:b", "repo@sha256:a", rollout)
-    same = ReleasePlan("dev", "repo@sha256:b", "repo@sha256:a", plan_rollout(3, 20, 300, 0))
+    plan = ReplacementPlan("dev", "repo@sha256:b", "repo@sha256:a", rollout)
+    same = ReplacementPlan("dev", "repo@sha256:b", "repo@sha256:a", plan_rollout(3, 20, 300, 0))
     others = [
-        ReleasePlan("prod", "repo@sha256:b", "repo@sha256:a", rollout),
-        ReleasePlan("dev", "repo@sha256:c", "repo@sha256:a", rollout),
-        ReleasePlan("dev", "repo@sha256:b", "repo@sha256:c", rollout),
-        ReleasePlan("dev", "repo@sha256:b", "repo@sha256:a", plan_rollout(3, 20, 301, 0)),
+        ReplacementPlan("prod", "repo@sha256:b", "repo@sha256:a", rollout),
+        ReplacementPlan("dev", "repo@sha256:c", "repo@sha256:a", rollout),
+        ReplacementPlan("dev", "repo@sha256:b", "repo@sha256:c", rollout),
+        ReplacementPlan("dev", "repo@sha256:b", "repo@sha256:a", plan_rollout(3, 20, 301, 0)),
     ]
     assert plan.hash == same.hash
     assert plan.hash not in {other.hash for other in others}

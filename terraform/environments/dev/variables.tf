@@ -92,6 +92,17 @@ variable "ssl_certificate_arn" {
 
 # --- application
 
+variable "ami_id" {
+  description = "Machine image of the instances; null is the newest Amazon Linux 2023. The flows give what runs: only patching moves it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ami_id == null || can(regex("^ami-[0-9a-f]{8,17}$", var.ami_id))
+    error_message = "ami_id must be null or ami- and 8 to 17 hex digits."
+  }
+}
+
 variable "image" {
   description = "Container image by digest, <registry>/<project>@sha256:<64 hex digits>. No default: it is what runs, not what was once written down."
   type        = string

@@ -75,6 +75,7 @@ module "ec2" {
   source                  = "../../modules/ec2"
   name                    = local.name
   image                   = var.image
+  ami_id                  = var.ami_id
   repository_arn          = data.aws_ecr_repository.main.arn
   db_secret_arn           = module.rds.secret_arn
   log_group               = module.logs.log_group

@@ -2,17 +2,18 @@ data "aws_region" "current" {}
 
 data "aws_default_tags" "current" {}
 
-# "Latest" on purpose: a new AMI shows up in the plan, and rolling it out is the monthly patching.
+# Only what a new environment starts with: patching moves it, instance by instance, and can take it back. Were the
+# newest planned each time, the next apply would move the group, and leave nothing to roll back to.
 data "aws_ssm_parameter" "al2023" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 }
 
-# A deployment makes a new version of this template through the API, with another image in the user data and nothing
-# else. So the image stands in the user data only, and the default version is left alone: then the next plan, given
-# the new image, is empty.
+# A deployment or patch makes a new version of this template through the API, with another image in the user data or
+# another AMI and nothing else. So the image stands in the user data only, and the default version is left alone: then the next plan, given
+# what runs, is empty.
 resource "aws_launch_template" "main" {
   name                   = "${var.name}-lt"
-  image_id               = data.aws_ssm_parameter.al2023.insecure_value
+  image_id               = coalesce(var.ami_id, data.aws_ssm_parameter.al2023.insecure_value)
   instance_type          = var.instance_type
   ebs_optimized          = true
   vpc_security_group_ids = [var.security_group_id]

@@ -8,6 +8,12 @@ variable "image" {
   type        = string
 }
 
+variable "ami_id" {
+  description = "Machine image; null is the newest Amazon Linux 2023."
+  type        = string
+  default     = null
+}
+
 variable "repository_arn" {
   description = "ECR repository the instances may pull from."
   type        = string

@@ -36,6 +36,28 @@ run "the_image_stands_in_the_user_data_once_and_last" {
   }
 }
 
+run "a_new_environment_starts_with_the_newest_machine_image" {
+  command = plan
+
+  assert {
+    condition     = aws_launch_template.main.image_id == "ami-0123456789abcdef0"
+    error_message = "Without an ami_id the newest Amazon Linux 2023 is meant."
+  }
+}
+
+run "an_existing_one_keeps_its_machine_image" {
+  command = plan
+
+  variables {
+    ami_id = "ami-0aaaaaaaaaaaaaaaa"
+  }
+
+  assert {
+    condition     = aws_launch_template.main.image_id == "ami-0aaaaaaaaaaaaaaaa"
+    error_message = "Only patching moves the machine image; an apply must not."
+  }
+}
+
 run "instances_answer_metadata_requests_with_a_token_only" {
   command = plan
 

@@ -1,16 +1,17 @@
-"""Where a release stands, as a table over what AWS can answer: what a resumed run does next hangs on it."""
+"""Where a replacement stands, as a table over what AWS can answer: what a resumed run does next hangs on it."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tasks.instance_refresh import Refresh
-from tasks.launch_template import TemplateVersion
-from tasks.release import Release
+from tasks.launch_template import Configuration, TemplateVersion
+from tasks.replacement import Replacement
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-OLD = TemplateVersion("lt-1", 1, "repo@sha256:a", NOON - timedelta(days=1), None)
-NEW = TemplateVersion("lt-1", 2, "repo@sha256:b", NOON, 1)
+BEFORE, WANTED = Configuration("repo@sha256:a", "ami-1"), Configuration("repo@sha256:b", "ami-1")
+OLD = TemplateVersion("lt-1", 1, BEFORE, NOON - timedelta(days=1), None)
+NEW = TemplateVersion("lt-1", 2, WANTED, NOON, 1)
 
 
 def refresh(status: str, version: int, minutes: int = 1) -> Refresh:
@@ -38,14 +39,21 @@ def refresh(status: str, version: int, minutes: int = 1) -> Refresh:
 def test_the_stage_follows_from_what_aws_shows(
     current: TemplateVersion, attempt: TemplateVersion | None, newest: Refresh | None, stage: str
 ) -> None:
-    assert Release("repo@sha256:b", current, attempt, newest, verified=False).stage == stage
+    assert Replacement(WANTED, current, attempt, newest, verified=False).stage == stage
 
 
-def test_a_release_that_was_proven_once_is_never_undone() -> None:
+def test_what_was_proven_once_is_never_undone() -> None:
     live = refresh("Successful", 2)
-    assert Release("repo@sha256:b", NEW, NEW, live, verified=False).can_be_undone
-    assert not Release("repo@sha256:b", NEW, NEW, live, verified=True).can_be_undone
+    assert Replacement(WANTED, NEW, NEW, live, verified=False).can_be_undone
+    assert not Replacement(WANTED, NEW, NEW, live, verified=True).can_be_undone
 
 
 def test_the_first_release_of_an_environment_has_nothing_to_go_back_to() -> None:
-    assert not Release("repo@sha256:a", OLD, OLD, None, verified=False).can_be_undone
+    assert not Replacement(BEFORE, OLD, OLD, None, verified=False).can_be_undone
+
+
+def test_the_same_configuration_for_another_request_is_another_change() -> None:
+    rotated = TemplateVersion("lt-1", 2, Configuration("repo@sha256:a", "ami-1", "rotate-1"), NOON, 1)
+    assert rotated.is_made_of(BEFORE)  # a deployment does not care why the instances were replaced
+    assert rotated.is_made_of(Configuration("repo@sha256:a", "ami-1", "rotate-1"))
+    assert not rotated.is_made_of(Configuration("repo@sha256:a", "ami-1", "rotate-2"))

@@ -1,4 +1,5 @@
-"""Where a release stands, read from AWS alone: a run that resumes needs no memory, and a stale one can't mislead it."""
+"""Where a replacement of instances stands, read from AWS alone: a run that resumes needs no memory, and no stale one
+can mislead it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,20 +9,20 @@ from tasks.environment import Environment, parameter_name
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.instance_refresh import Refresh
 from tasks.kinds import action, probe
-from tasks.launch_template import TemplateVersion
+from tasks.launch_template import Configuration, TemplateVersion
 
 Stage = Literal["new", "begun", "failed", "live"]
 RECORD = "verified-release"
 
 
 @dataclass(frozen=True)
-class Release:
-    """One image on its way into an environment.
+class Replacement:
+    """One configuration on its way to every instance of an environment.
 
     `attempt` is the launch template version made for it, `current` the one the group is set to; once live, the same.
     """
 
-    image: str
+    wanted: Configuration
     current: TemplateVersion
     attempt: TemplateVersion | None
     refresh: Refresh | None
@@ -40,41 +41,40 @@ class Release:
         return "live" if attempt == self.current else "begun"
 
     @property
-    def replaced_image(self) -> str:
-        """What ran before, so far as it is known; the same for every attempt of one deployment."""
-        return "itself" if self.stage == "live" else self.current.image
+    def replaced(self) -> str:
+        """What ran before, so far as it is known; the same for every attempt of one change."""
+        return "itself" if self.stage == "live" else str(self.current.configuration)
 
     @property
     def can_be_undone(self) -> bool:
-        """A release that was proven once stays, whatever a later look at it finds."""
+        """What was proven once stays, whatever a later look at it finds."""
         return not self.verified and self.attempt is not None and self.attempt.previous is not None
 
 
 @probe
-def find_release(environment: Environment, image: str) -> Release:
+def find_replacement(environment: Environment, wanted: Configuration) -> Replacement:
     """Look at the group, its template and its newest refresh.
 
     Raises:
-        PreconditionFailed: a refresh that is not this release's runs.
+        PreconditionFailed: a refresh that is not this change's runs.
     """
     group = autoscaling.describe_group.fn(environment.asg_name)
     current = launch_template.describe_version.fn(group.template_id, group.template_version)
-    is_live = current.image == image
-    attempt = current if is_live else launch_template.find_attempt.fn(current, image)
+    attempt = current if current.is_made_of(wanted) else launch_template.find_attempt.fn(current, wanted)
     refresh = instance_refresh.find_refresh.fn(environment.asg_name)
     ours = (attempt.number, attempt.previous) if attempt else ()
     instance_refresh.require_no_other_refresh(refresh, ours)
-    return Release(image, current, attempt, refresh, verified=_read_record(environment) == image)
+    return Replacement(wanted, current, attempt, refresh, verified=_read_record(environment) == str(wanted))
 
 
 @probe
-def find_again(environment: Environment, planned: Release) -> Release:
+def find_again(environment: Environment, planned: Replacement) -> Replacement:
     """Look again once nobody else may change the environment: what was planned and approved was for what stood then.
 
     Raises:
         PreconditionFailed: another change came between.
     """
-    found = find_release.fn(environment, planned.image)
+    found = find_replacement.fn(environment, planned.wanted)
     if (found.attempt or found.current) != (planned.attempt or planned.current):
         raise PreconditionFailed(
             f"{environment} moved to {found.attempt or found.current} while this run waited for it, expected"
@@ -83,18 +83,18 @@ def find_again(environment: Environment, planned: Release) -> Release:
     return found
 
 
-def require_not_failed(release: Release) -> None:
+def require_not_failed(change: Replacement) -> None:
     """Raises what the killed run would have raised, so that its undo is ended and the run is as red as it."""
-    if release.stage == "failed":
-        raise VerificationFailed(f"an earlier attempt failed: instance refresh ended {release.refresh}")
+    if change.stage == "failed":
+        raise VerificationFailed(f"an earlier attempt failed: instance refresh ended {change.refresh}")
 
 
 @action
-def record_verified(environment: Environment, image: str) -> None:
-    """Write down that this release was proven to serve: what a rollback may go back to."""
-    if _read_record(environment) != image:
+def record_verified(environment: Environment, wanted: Configuration) -> None:
+    """Write down that this was proven to serve: what a rollback may go back to. The parameter keeps its history."""
+    if _read_record(environment) != str(wanted):
         name = parameter_name(environment.environment, RECORD)
-        aws.client("ssm").put_parameter(Name=name, Value=image, Type="String", Overwrite=True)
+        aws.client("ssm").put_parameter(Name=name, Value=str(wanted), Type="String", Overwrite=True)
 
 
 def _read_record(environment: Environment) -> str | None:

@@ -1,0 +1,55 @@
+"""Amazon CloudWatch: which alarms fire, and what a metric says now."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tasks import aws
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
+
+RECENT = timedelta(minutes=10)  # RDS and the load balancer send a value a minute, some minutes late
+PERIOD_SECONDS = 60
+
+
+def firing_alarms(names: Collection[str]) -> list[str]:
+    """Which of these alarms are in state ALARM."""
+    pages = _cloudwatch().get_paginator("describe_alarms")
+    return [
+        alarm["AlarmName"]
+        for page in pages.paginate(
+            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM"
+        )
+        for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
+    ]
+
+
+def latest_maximum(namespace: str, metric: str, **dimensions: str) -> float | None:
+    """The newest value of a metric, or None when it has none of the last ten minutes: unknown is not zero."""
+    now = datetime.now(UTC)
+    found = _cloudwatch().get_metric_data(
+        MetricDataQueries=[
+            {
+                "Id": "latest",
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": namespace,
+                        "MetricName": metric,
+                        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+                    },
+                    "Period": PERIOD_SECONDS,
+                    "Stat": "Maximum",
+                },
+            }
+        ],
+        StartTime=now - RECENT,
+        EndTime=now + timedelta(minutes=1),
+        ScanBy="TimestampDescending",
+    )
+    return next(iter(found["MetricDataResults"][0]["Values"]), None)
+
+
+def _cloudwatch() -> "CloudWatchClient":
+    client: CloudWatchClient = aws.client("cloudwatch")
+    return client

@@ -1,0 +1,111 @@
+"""How instances are replaced, whichever procedure asks: apply, watch, verify, and undo when one of them fails."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasks import application, autoscaling, ec2, elbv2, gate, instance_refresh, launch_template
+from tasks.change_lock import Lease
+from tasks.environment import Environment
+from tasks.errors import VerificationFailed, WaitTimedOut
+from tasks.launch_template import TemplateVersion
+from tasks.replacement import Replacement, find_again, find_replacement, record_verified, require_not_failed
+from tasks.report import phase, say
+from tasks.rollout import RolloutPlan
+from tasks.way_back import WayBack
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a procedure asks of its replacement.
+
+    `versions` are the names that /health may give; `reasons_to_stop` is asked at every look, besides the gate that
+    every replacement has; `proof` at the end, and raises VerificationFailed. Both get the new template version.
+    """
+
+    versions: tuple[str, ...]
+    reasons_to_stop: Callable[[int], list[str]] = lambda _version: []
+    proof: Callable[[int], None] = lambda _version: None
+
+
+def replace_instances(
+    where: Environment, planned: Replacement, rollout: RolloutPlan, lease: Lease, demands: Demands
+) -> None:
+    """Carry `planned` out, from wherever a killed run left it.
+
+    Raises:
+        VerificationFailed: it did not work out; unless the message says otherwise, it was undone.
+    """
+    change = find_again(where, planned)
+    try:
+        require_not_failed(change)
+        if change.stage != "live":
+            _replace(where, change, rollout, lease, demands)
+        _verify(where, change, demands)
+        record_verified(where, change.wanted)
+    except (VerificationFailed, WaitTimedOut) as failure:
+        _undo(where, change, rollout, lease, failure)
+
+
+def take_back_unfinished(
+    where: Environment, running: TemplateVersion, rollout: RolloutPlan, versions: tuple[str, ...]
+) -> None:
+    """End what is on its way to the group, by RollbackInstanceRefresh, and prove that all serve what ran before.
+
+    No lease is taken: the run that started it, if it lives, sees the rollback and ends red, which is what is wanted.
+    """
+    with phase("apply"):
+        attempts = launch_template.find_versions_above(running)
+        way_back = WayBack(where, max((one.number for one in attempts), default=0))
+        instance_refresh.roll_back(where, running.number, rollout, way_back.look)
+    with phase("verify"):
+        group = autoscaling.require_all_on(where.asg_name, running.number)
+        ids = tuple(instance.id for instance in group.in_service)
+        application.require_every_instance_serves(where, ids, versions)
+        way_back.look()
+        for attempt in attempts:
+            launch_template.delete_version(attempt)
+        say(str(way_back))
+
+
+def _replace(where: Environment, change: Replacement, rollout: RolloutPlan, lease: Lease, demands: Demands) -> None:
+    with phase("apply"):
+        version = launch_template.create_version(change.current, change.wanted)
+        lease.require_held()
+        refresh = instance_refresh.start_instance_refresh(where, version.number, rollout)
+        say(f"instance refresh {refresh.id} to {version}")
+    with phase("watch"):
+        service = gate.service_gate(where, rollout.lowest_capacity)
+        instance_refresh.wait_until_refreshed(
+            refresh, rollout, lambda: [*service(), *demands.reasons_to_stop(version.number)]
+        )
+
+
+def _verify(where: Environment, change: Replacement, demands: Demands) -> None:
+    with phase("verify"):
+        group = autoscaling.require_all_on_current(where.asg_name)
+        elbv2.wait_until_targets_healthy(where, group.desired_capacity)
+        ids = tuple(instance.id for instance in group.in_service)
+        ec2.require_launched_from(ids, change.wanted.ami_id)
+        answers = application.require_every_instance_serves(where, ids, demands.versions)
+        say(f"served by {', '.join(f'{instance} ({n} answers)' for instance, n in answers.items())}")
+        demands.proof(group.template_version)
+
+
+def _undo(where: Environment, change: Replacement, rollout: RolloutPlan, lease: Lease, failure: Exception) -> None:
+    """Back to the version before, proven the same way; nothing of the failed change stays but the report."""
+    with phase("undo"):
+        say(f"because {failure}")
+        lease.require_held()
+        made = find_replacement(where, change.wanted)
+        if made.attempt is None or made.attempt.previous is None or not made.can_be_undone:
+            raise VerificationFailed(
+                f"{failure}. It was not undone: there is no version known to go back to"
+            ) from failure
+        way_back = WayBack(where, made.attempt.number)
+        instance_refresh.roll_back(where, made.attempt.previous, rollout, way_back.look)
+        autoscaling.require_all_on(where.asg_name, made.attempt.previous)
+        application.wait_until_healthy(where)
+        way_back.look()
+        launch_template.delete_version(made.attempt)
+        say(str(way_back))
+    raise VerificationFailed(f"{failure}. {where} serves the version before again.") from failure
