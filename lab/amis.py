@@ -8,10 +8,11 @@ from typing import Any
 
 from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
-from moto.ec2.models.amis import Ami
+from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.utils import random_ami_id
 from moto.ssm.models import Parameter, ssm_backends
 
+from lab.extend import Method, around
 from lab.lab import ACCOUNT, REGION
 
 PARAMETERS = "/aws/service/ami-amazon-linux-latest/"
@@ -20,6 +21,25 @@ VARIANT = re.compile(rf"{PARAMETERS}al2023-ami-.*-x86_64")
 RELEASE = re.compile(r"2023\.\d+\.(\d{8})\.\d+")
 CVE = re.compile(r"CVE-\d{4}-\d{4,}")
 BETWEEN_RELEASES = timedelta(days=14)
+A_SECOND = timedelta(seconds=1)
+
+
+def install() -> None:
+    @around(AmiBackend, "_load_amis")
+    def load_amis(original: Method, self: Any) -> None:
+        original(self)
+        for image in self.amis.values():  # moto takes today for those of which it knows no date
+            if found := RELEASE.search(image.name or ""):
+                image.creation_date = min(image.creation_date, datetime.fromisoformat(found[1]))
+
+
+def resolve(backend: Any, image_id: str | None) -> str | None:
+    """The image that is meant now by `resolve:ssm:<parameter>`, or the image itself."""
+    if not image_id or not image_id.startswith("resolve:ssm:"):
+        return image_id
+    name = image_id.removeprefix("resolve:ssm:")
+    parameter = ssm_backends[backend.account_id][backend.region_name].get_parameter(name)
+    return parameter.value if parameter else None
 
 
 @dataclass(frozen=True)
@@ -46,11 +66,12 @@ def publish(fixes: Sequence[str] = ()) -> dict[str, Any]:
     backend, parameters = ec2_backends[ACCOUNT][REGION], ssm_backends[ACCOUNT][REGION]._parameters
     before = _newest(backend, parameters)
     name = _next_name(before.name)
-    # The main variant comes last: by its CreationDate it is then the most recent image of all.
+    # AWS tells a CreationDate in seconds: the main variant's is later, so that it is the most recent image of all.
+    created = max(utcnow(), before.creation_date + 2 * A_SECOND)
     names = sorted((one for one in parameters if VARIANT.fullmatch(one)), key=lambda one: one == MAIN_PARAMETER)
     old = {one: parameters[one][-1].value for one in names}
     ordered = dict.fromkeys(value for value in old.values() if value != before.id) | {before.id: None}
-    new = {image_id: _make(backend, image_id, name).id for image_id in ordered}
+    new = {one: _make(backend, one, name, created - (one != before.id) * A_SECOND).id for one in ordered}
     for one in names:
         parameters[one].append(_next_version(parameters[one][-1], new[old[one]]))
     releases(backend).append(Release(name, tuple(fixes), tuple(new.values())))
@@ -73,7 +94,7 @@ def _next_name(image_name: str) -> str:
     return found[0].replace(found[1], f"{day:%Y%m%d}")
 
 
-def _make(backend: Any, like: str, name: str) -> Any:
+def _make(backend: Any, like: str, name: str, created: datetime) -> Any:
     old = backend.amis[like]
     image = Ami(
         backend,
@@ -85,7 +106,7 @@ def _make(backend: Any, like: str, name: str) -> Any:
         public=True,
         virtualization_type=old.virtualization_type,
         architecture=old.architecture,
-        creation_date=utcnow(),
+        creation_date=created,
         platform=old.platform,
         hypervisor=old.hypervisor,
         root_device_type=old.root_device_type,

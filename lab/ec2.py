@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
-from lab import instance_docker, instances, launch_template
+from lab import amis, instance_docker, instances, launch_template
 from lab.awslogs import LogStream
 from lab.container import Container
 from lab.docker_run import DockerError, DockerRun, find_docker_run
@@ -77,6 +77,7 @@ class ElasticComputeCloud:
     def install(self) -> None:
         instances.install(self.lab.network, self.lab.clock)
         launch_template.install()
+        amis.install()
 
     def tick(self) -> None:
         for instance in all_instances():
@@ -213,6 +214,7 @@ class ElasticComputeCloud:
 def _clear(machine: Machine) -> None:
     if machine.container:
         machine.container.stop()
+    end_marked(INSTANCE_MARK, machine.instance.id)
     shutil.rmtree(machine.folder, ignore_errors=True)
 
 

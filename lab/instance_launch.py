@@ -8,8 +8,8 @@ from moto.core.exceptions import ServiceException
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
-from moto.ssm.models import ssm_backends
 
+from lab.amis import resolve
 from lab.auto_scaling_group import counted, enter, place
 from lab.extend import AWSError
 from lab.faults import Faults
@@ -179,10 +179,7 @@ def _user_data(data: dict[str, Any]) -> Any:
 
 
 def require_image(backend: Any, image_id: str | None) -> str:
-    if image_id and image_id.startswith("resolve:ssm:"):
-        name = image_id.removeprefix("resolve:ssm:")
-        parameter = ssm_backends[backend.account_id][backend.region_name].get_parameter(name)
-        image_id = parameter.value if parameter else None
+    image_id = resolve(backend, image_id)
     if not image_id or image_id not in backend.amis:
         raise AWSError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist.")
     return image_id

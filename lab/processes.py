@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 10.0
 GRACE_SECONDS = 5.0
+KILL_SECONDS = 0.01  # how long a killed process may take to be gone
 # Every process of a lab carries the lab's folder in this variable, so that those which lost their parent are found.
 MARK = "LAB_PROCESS_OF"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -93,7 +95,7 @@ def end_marked(variable: str, value: str) -> None:
     while left := [process for process in psutil.process_iter() if _is_marked(process, variable, value)]:
         for process in left:
             _signal(process, signal.SIGKILL)
-        psutil.wait_procs(left, timeout=GRACE_SECONDS)
+        time.sleep(KILL_SECONDS)
 
 
 def _is_marked(process: psutil.Process, variable: str, value: str) -> bool:
