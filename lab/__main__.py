@@ -1,4 +1,4 @@
-"""The lab's command line: python -m lab up | down | status | reset | env | push | load."""
+"""The lab's command line: python -m lab up | down | status | reset | env | push | publish-ami | load."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import psutil
 
@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     push_parser = commands.add_parser("push", help="build an image from a Dockerfile, and push it to ECR")
     push.add_arguments(push_parser)
     push_parser.set_defaults(run=push_image)
+    ami_parser = commands.add_parser("publish-ami", help="a new Amazon Linux 2023 release appears, as it does on AWS")
+    ami_parser.add_argument("--fixes", default="", help="what it fixes: CVE-2026-0001,CVE-2026-0002")
+    ami_parser.set_defaults(run=publish_ami)
     load.add_arguments(commands.add_parser("load", help="send requests at a fixed rate, and say what came back"))
     return top
 
@@ -139,6 +142,18 @@ def reset(options: argparse.Namespace) -> int:
     url = f"{require_ready(options.home)['url']}/lab/reset"
     with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=60):  # noqa: S310
         return 0
+
+
+def publish_ami(options: argparse.Namespace) -> int:
+    """Prints what appeared, as JSON."""
+    body = json.dumps({"fixes": [one for one in options.fixes.split(",") if one]}).encode()
+    url = f"{require_ready(options.home)['url']}/lab/amis"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as answer:  # noqa: S310
+            print(answer.read().decode())  # noqa: T201
+    except HTTPError as refusal:
+        sys.exit(refusal.read().decode().strip())
+    return 0
 
 
 def env(options: argparse.Namespace) -> int:

@@ -51,11 +51,22 @@ class AutoScaling:
                 step(group, state, targets, now)
         _check_health(group, targets, now)
         surplus = _replace_unhealthy(group, now)
-        _match_capacity(group, group.desired_capacity + group.facts.surplus + surplus, now)
+        self._match_capacity(group, group.desired_capacity + group.facts.surplus + surplus, now)
         group_metrics.publish_when_due(group)
         if group.facts.deleting and not group.instance_states:
             group.facts.deleted = True
             del backend.autoscaling_groups[group.name]
+
+    def _match_capacity(self, group: Any, wanted: int, now: float) -> None:
+        current = counted(group)
+        if len(current) < wanted and not is_suspended(group, "Launch") and now >= group.facts.next_launch_at:
+            for _ in range(len(current), wanted):
+                if not launch(group, now, _launch_cause(group, len(current), wanted), self.lab.faults):
+                    return
+        if len(current) > wanted and not is_suspended(group, "Terminate"):
+            _scale_in(group, current, len(current) - wanted, now)
+        if len(current) == wanted:
+            group.facts.cause, group.facts.to_replace = "", 0
 
     def status(self) -> dict[str, Any]:
         return {
@@ -161,18 +172,6 @@ def _end_unhealthy(group: Any, states: list[Any], now: float) -> None:
         because = state.unhealthy_because or "a user health-check."
         begin_termination(group, state, f"an instance was taken out of service in response to {because}", now)
         group.facts.to_replace += 1
-
-
-def _match_capacity(group: Any, wanted: int, now: float) -> None:
-    current = counted(group)
-    if len(current) < wanted and not is_suspended(group, "Launch") and now >= group.facts.next_launch_at:
-        for _ in range(len(current), wanted):
-            if not launch(group, now, _launch_cause(group, len(current), wanted)):
-                return
-    if len(current) > wanted and not is_suspended(group, "Terminate"):
-        _scale_in(group, current, len(current) - wanted, now)
-    if len(current) == wanted:
-        group.facts.cause, group.facts.to_replace = "", 0
 
 
 def _launch_cause(group: Any, current: int, wanted: int) -> str:

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab.clock import Clock
 from lab.docker_run import DockerError, DockerRun
@@ -45,6 +46,8 @@ class Container:
     client_environment: Mapping[str, str]
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     restarts: int = 0
+    created: float = field(default_factory=time.time)
+    _since: float = field(default_factory=time.time)
     _process: "subprocess.Popen[bytes] | None" = None
     _pending: list[tuple[int, str]] = field(default_factory=list)
     _book: threading.Lock = field(default_factory=threading.Lock)
@@ -79,6 +82,7 @@ class Container:
             words = f'exec: "{command[0]}": {error.strerror or error}'
             raise DockerError(f"{DAEMON} failed to create task for container: {words}") from error
         self._process, self._started_at, self._restart_at = process, time.monotonic(), None
+        self._since = time.time()
         self._reader = threading.Thread(target=self._read, args=(process,), name=f"container-{self.id}", daemon=True)
         self._reader.start()
 
@@ -177,3 +181,16 @@ class Container:
         code = self._process.returncode
         restarting = not self._ended and self._is_to_restart(code)
         return f"{'restarting' if restarting else 'exited'} ({code})"
+
+    def facts(self) -> dict[str, Any]:
+        """What `docker ps` on the instance tells."""
+        return {
+            "id": self.id,
+            "image": self.run.image.text,
+            "command": " ".join([*self.config.entrypoint, *(self.run.command or self.config.command)]),
+            "ports": ", ".join(f"0.0.0.0:{host}->{inside}/tcp" for host, inside in self.run.ports.items()),
+            "name": self.run.name or self.id,
+            "state": self.describe(),
+            "created": self.created,
+            "since": self._since,
+        }

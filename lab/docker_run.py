@@ -54,6 +54,7 @@ class DockerRun:
     restart_policy: str
     log_driver: str
     log_options: dict[str, str]
+    name: str | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,6 +111,7 @@ def _read(words: list[str]) -> DockerRun:
         options.restart.partition(":")[0],
         options.log_driver,
         dict(pair.split("=", 1) for pair in options.log_opt if "=" in pair),
+        options.name,
     )
 
 

@@ -1,5 +1,6 @@
 """Amazon EC2: each instance whose user data runs a container has a real one, on an address of its own."""
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -9,12 +10,14 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
-from lab import instances, launch_template
+from lab import amis, instance_docker, instances, launch_template
 from lab.awslogs import LogStream
 from lab.container import Container
 from lab.docker_run import DockerError, DockerRun, find_docker_run
+from lab.instance_shell import INSTANCE_MARK
 from lab.instances import enter, finish_termination
 from lab.lab import Lab
+from lab.processes import end_marked
 from lab.pull import Pulled, find_image, unpack
 
 BOOT_SECONDS = 20.0
@@ -53,10 +56,17 @@ class Machine:
     stream: LogStream | None = None
     trouble: str | None = None
     logs_due: float = 0.0
+    told: dict[str, Any] | None = None  # what the instance's `docker` last heard of its container
     began: float = field(default_factory=time.monotonic)
 
     def record(self, source: str, text: str) -> None:
         self.instance.console.append(f"[{time.monotonic() - self.began:12.6f}] {source}: {text}")
+
+    def tell_docker(self) -> None:
+        facts = self.container and self.container.facts()
+        if facts and facts != self.told:
+            self.told = facts
+            (self.folder / instance_docker.FACTS).write_text(json.dumps(facts))
 
 
 class ElasticComputeCloud:
@@ -67,6 +77,7 @@ class ElasticComputeCloud:
     def install(self) -> None:
         instances.install(self.lab.network, self.lab.clock)
         launch_template.install()
+        amis.install()
 
     def tick(self) -> None:
         for instance in all_instances():
@@ -78,6 +89,7 @@ class ElasticComputeCloud:
             if not machine.busy:
                 self._advance(machine, instance)
             self._send_lines(machine)
+            machine.tell_docker()
         self._forget_terminated()
 
     def _new_machine(self, instance: Any) -> Machine:
@@ -158,6 +170,7 @@ class ElasticComputeCloud:
     def _end(self, machine: Machine) -> None:
         if machine.container:
             machine.container.stop()
+        end_marked(INSTANCE_MARK, machine.instance.id)
         with self.lab.lock:
             self._send_lines(machine, now=True)
             if machine.instance.state == "stopping":
@@ -166,7 +179,8 @@ class ElasticComputeCloud:
                 return
             finish_termination(machine.instance)
             self._machines.pop(machine.instance.id, None)
-        shutil.rmtree(machine.folder / "rootfs", ignore_errors=True)
+        for name in ("rootfs", "tree", "commands"):
+            shutil.rmtree(machine.folder / name, ignore_errors=True)
 
     def _send_lines(self, machine: Machine, now: bool = False) -> None:
         if machine.container is None or (time.monotonic() < machine.logs_due and not now):
@@ -200,6 +214,7 @@ class ElasticComputeCloud:
 def _clear(machine: Machine) -> None:
     if machine.container:
         machine.container.stop()
+    end_marked(INSTANCE_MARK, machine.instance.id)
     shutil.rmtree(machine.folder, ignore_errors=True)
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import random
 import re
 import socket
 import threading
@@ -11,7 +10,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -21,6 +20,8 @@ from moto.core.request import Request
 from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import HTTPException
+
+from lab.faults import Fault, Faults
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -33,7 +34,6 @@ SIGNING_NAMES = {
     "tagging": "resourcegroupstaggingapi",
     "states": "stepfunctions",
 }
-KINDS = ("error", "latency", "drop", "lost-response")
 CALLS_KEPT = 50_000
 CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/]+)/([^/]+)/")
 INTERNAL_FAILURE = "The request processing has failed because of an unknown error, exception or failure."
@@ -57,45 +57,21 @@ class Call:
     fault: str | None = None
 
 
-@dataclass
-class Fault:
-    """A planned misbehaviour of the calls whose `service:Operation` matches.
-
-    kind: error (answer `code` with `status`), latency (wait `seconds`, then answer), drop (close the connection,
-    nothing done), lost-response (do it, then close the connection).
-    """
-
-    match: str
-    kind: str
-    times: int | None = None
-    probability: float = 1.0
-    code: str = "Throttling"
-    status: int = 400
-    message: str = "Rate exceeded"
-    seconds: float = 1.0
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind '{self.kind}' is none of {', '.join(KINDS)}")
-        re.compile(self.match)
-
-
 class FrontDoor:
-    def __init__(self, moto: WSGIApp, lock: threading.RLock) -> None:
+    def __init__(self, moto: WSGIApp, lock: threading.RLock, faults: Faults) -> None:
         self._moto = moto
         self._lock = lock
         self._book = threading.Lock()
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.counts: Counter[str] = Counter()
-        self.faults: list[Fault] = []
+        self.faults = faults
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO", "").startswith("/moto-api"):
             return self._moto(environ, start)
         access_key, service, name = identify(environ)
         operation = f"{service}:{name}"
-        fault = self._take_fault(operation)
+        fault = self.faults.take(operation)
         began, status = time.time(), 0
 
         def remember_status(line: str, headers: Any, error: Any = None) -> Any:
@@ -144,25 +120,6 @@ class FrontDoor:
         start(line, headers)
         return body
 
-    def _take_fault(self, name: str) -> Fault | None:
-        with self._book:
-            for fault in self.faults:
-                hit = re.fullmatch(fault.match, name) and (fault.times is None or fault.times > 0)
-                if hit and random.random() < fault.probability:  # noqa: S311 - chaos, not cryptography
-                    if fault.times is not None:
-                        fault.times -= 1
-                    return fault
-        return None
-
-    def add_fault(self, fault: Fault) -> None:
-        with self._book:
-            self.faults.append(fault)
-
-    def remove_faults(self, wanted: str | None = None) -> None:
-        """Remove the fault with this id, or all."""
-        with self._book:
-            self.faults[:] = [fault for fault in self.faults if wanted and fault.id != wanted]
-
     def call_log(self, since: float = 0.0) -> list[dict[str, Any]]:
         with self._book:
             return [asdict(call) for call in self.calls if call.at >= since]
@@ -171,7 +128,7 @@ class FrontDoor:
         with self._book:
             self.calls.clear()
             self.counts.clear()
-            self.faults.clear()
+        self.faults.remove()
 
 
 def identify(environ: Environ) -> tuple[str, str, str]:

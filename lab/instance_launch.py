@@ -8,20 +8,25 @@ from moto.core.exceptions import ServiceException
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
-from moto.ssm.models import ssm_backends
 
+from lab.amis import resolve
 from lab.auto_scaling_group import counted, enter, place
 from lab.extend import AWSError
+from lab.faults import Faults
 from lab.scaling_activities import record
 
 FIRST_RETRY_SECONDS = 15.0
 LONGEST_RETRY_SECONDS = 900.0
+# What EC2 says to a launch whoever asks. A planned fault with another code is between EC2 and its own callers.
+NO_CAPACITY = "InsufficientInstanceCapacity"
+LAUNCH_REFUSALS = (NO_CAPACITY, "InstanceLimitExceeded", "VcpuLimitExceeded")
 
 
-def launch(group: Any, now: float, cause: str) -> bool:
+def launch(group: Any, now: float, cause: str, faults: Faults) -> bool:
     """Launch one instance, in the Availability Zone that has the fewest. False when EC2 refuses."""
     subnet_id, zone = _where(group)
     try:
+        _require_capacity(group, zone, faults)
         instance, launched_from = _run_instance(group, subnet_id, zone)
     except ServiceException as error:
         _note_failure(group, now, cause, f"{error.message} Launching EC2 instance failed.")
@@ -35,6 +40,28 @@ def launch(group: Any, now: float, cause: str) -> bool:
     state.activity.move_to("PreInService", 30)
     group.facts.launch_failures = 0
     return True
+
+
+def _require_capacity(group: Any, zone: str, faults: Faults) -> None:
+    fault = faults.take("ec2:RunInstances", lambda one: one.kind == "error" and one.code in LAUNCH_REFUSALS)
+    if fault is None:
+        return
+    if fault.code != NO_CAPACITY:
+        raise AWSError(fault.code, fault.message)
+    kind = _instance_type(group)
+    others = ", ".join(one.name for one in group.ec2_backend.describe_availability_zones() if one.name != zone)
+    raise AWSError(
+        fault.code,
+        f"We currently do not have sufficient {kind} capacity in the Availability Zone you requested ({zone}). Our "
+        f"system will be working on provisioning additional capacity. You can currently get {kind} capacity by not "
+        f"specifying an Availability Zone in your request or choosing {others}.",
+    )
+
+
+def _instance_type(group: Any) -> str:
+    if group.ec2_launch_template is None and group.facts.rollout is None:
+        return str(group.launch_config.instance_type)
+    return str(template_version(group).data.get("InstanceType"))
 
 
 def _note_failure(group: Any, now: float, cause: str, message: str) -> None:
@@ -152,10 +179,7 @@ def _user_data(data: dict[str, Any]) -> Any:
 
 
 def require_image(backend: Any, image_id: str | None) -> str:
-    if image_id and image_id.startswith("resolve:ssm:"):
-        name = image_id.removeprefix("resolve:ssm:")
-        parameter = ssm_backends[backend.account_id][backend.region_name].get_parameter(name)
-        image_id = parameter.value if parameter else None
+    image_id = resolve(backend, image_id)
     if not image_id or image_id not in backend.amis:
         raise AWSError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist.")
     return image_id

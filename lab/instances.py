@@ -14,6 +14,7 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from moto.ec2.responses.general import General
 
+from lab.amis import resolve
 from lab.clock import Clock
 from lab.extend import AWSError, Method, around, operation
 from lab.network import Network
@@ -116,17 +117,27 @@ def _status(instance: Any, clock: Clock) -> dict[str, Any]:
 
 def _install_launch() -> None:
     @around(EC2Backend, "run_instances")
-    def run_instances(original: Method, self: Any, *args: Any, **kwargs: Any) -> Any:
+    def run_instances(original: Method, self: Any, image_id: str | None, *args: Any, **kwargs: Any) -> Any:
         token = kwargs.get("client_token")
         launched = self.__dict__.setdefault("launched_by_token", {})
         if token in launched:
             return launched[token]
         if wanted := kwargs.get("launch_template"):
-            _take_from_template(self._get_template_from_args(wanted).data, kwargs)
-        reservation = original(self, *args, **kwargs)
+            data = self._get_template_from_args(wanted).data
+            _take_from_template(data, kwargs)
+            image_id = image_id or data.get("ImageId")
+        image_id = resolve(self, image_id)
+        _require_registered(self, image_id)
+        reservation = original(self, image_id, *args, **kwargs)
         if token not in (None, "ABCDE"):  # moto's stand-in for no token
             launched[token] = reservation
         return reservation
+
+
+def _require_registered(backend: Any, image_id: str | None) -> None:
+    if image_id in backend.deleted_amis:
+        words = f"The image ID '[{image_id}]' is no longer available: it was deregistered."
+        raise AWSError("InvalidAMIID.Unavailable", words)
 
 
 def _take_from_template(data: dict[str, Any], wanted: dict[str, Any]) -> None:

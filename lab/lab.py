@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lab.clock import Clock
+from lab.faults import Faults
 from lab.network import Network
 
 ACCOUNT = "123456789012"
@@ -41,6 +42,7 @@ class Lab:
     # Held by every API request and every tick. Slow work takes it only to write down its outcome.
     lock: threading.RLock = field(default_factory=threading.RLock)
     parts: list[Part] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
     # Clear while the lab forgets everything: no tick and no request sees a half-stopped world.
     awake: threading.Event = field(default_factory=threading.Event)
     _under_way: "set[Future[Any]]" = field(default_factory=set)

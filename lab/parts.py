@@ -13,6 +13,7 @@ from lab.logs import Logs
 from lab.rds import RDS
 from lab.s3 import SimpleStorageService
 from lab.secretsmanager import SecretsManager
+from lab.ssm import SystemsManager
 
 
 def build_parts(lab: Lab) -> list[Part]:
@@ -20,6 +21,7 @@ def build_parts(lab: Lab) -> list[Part]:
         CertificateManager(lab),
         ElasticContainerRegistry(lab),
         ElasticComputeCloud(lab),
+        SystemsManager(lab),
         ElasticLoadBalancing(lab),
         InstanceRefreshes(lab),
         AutoScaling(lab),

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 10.0
 GRACE_SECONDS = 5.0
+KILL_SECONDS = 0.01  # how long a killed process may take to be gone
 # Every process of a lab carries the lab's folder in this variable, so that those which lost their parent are found.
 MARK = "LAB_PROCESS_OF"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,18 +35,20 @@ def spawn(
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
     stdout: int | None = None,
+    errors: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in its own process group. Its output goes to `log`, or to the pipe asked for by `stdout`."""
+    """Start `command` in its own process group. Its output goes to `log`, or to the pipe asked for by `stdout`;
+    what it says on stderr goes there too, unless `errors` names a file for it."""
 
     def start() -> subprocess.Popen[bytes]:
-        with (log or Path("/dev/null")).open("ab") as sink:
+        with (log or Path(os.devnull)).open("ab") as sink, (errors or Path(os.devnull)).open("ab") as error_sink:
             return subprocess.Popen(
                 list(command),
                 cwd=cwd,
                 env=_marked(env),
                 stdin=subprocess.DEVNULL,
                 stdout=sink if stdout is None else stdout,
-                stderr=subprocess.STDOUT,
+                stderr=error_sink if errors else subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into libc, no Python lock
             )
@@ -82,12 +86,21 @@ def end_all(home: Path) -> None:
 def _processes_of(home: Path) -> list[psutil.Process]:
     own = psutil.Process()
     adopted = {p for p in own.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE}
-    return [*adopted, *(p for p in psutil.process_iter() if p != own and p not in adopted and _is_marked(p, home))]
+    marked = [p for p in psutil.process_iter() if p != own and p not in adopted and _is_marked(p, MARK, str(home))]
+    return [*adopted, *marked]
 
 
-def _is_marked(process: psutil.Process, home: Path) -> bool:
+def end_marked(variable: str, value: str) -> None:
+    """Kill every process that carries this in its environment, whoever started it."""
+    while left := [process for process in psutil.process_iter() if _is_marked(process, variable, value)]:
+        for process in left:
+            _signal(process, signal.SIGKILL)
+        time.sleep(KILL_SECONDS)
+
+
+def _is_marked(process: psutil.Process, variable: str, value: str) -> bool:
     try:
-        return process.environ().get(MARK) == str(home)
+        return process.environ().get(variable) == value
     except (psutil.Error, OSError):  # gone meanwhile, a zombie, or somebody else's
         return False
 

@@ -14,14 +14,16 @@ from typing import Any
 
 import psutil
 from moto.core.base_backend import BackendDict
+from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from lab import extend
+from lab import amis, extend
 from lab.clock import Clock
-from lab.front_door import Environ, Fault, FrontDoor, StartResponse, UnknownService
-from lab.lab import Lab
+from lab.faults import Fault
+from lab.front_door import Environ, FrontDoor, StartResponse, UnknownService
+from lab.lab import ACCOUNT, REGION, Lab
 from lab.network import API_PORT, NoFreeNetwork, claim_network
 from lab.parts import build_parts
 from lab.supervisor import READY_FILE, bury
@@ -49,7 +51,7 @@ class LabServer:
 
     def __init__(self, lab: Lab, listener: socket.socket) -> None:
         self.lab = lab
-        self.front_door = FrontDoor(DomainDispatcherApplication(create_app), lab.lock)
+        self.front_door = FrontDoor(DomainDispatcherApplication(create_app), lab.lock, lab.faults)
         host, port = listener.getsockname()
         self._http = make_server(
             host, port, self._route, threaded=True, request_handler=QuietHandler, fd=listener.fileno()
@@ -81,6 +83,8 @@ class LabServer:
                 return _json(dict(self.front_door.counts))
             case _, "/lab/faults":
                 return self._answer_faults(request)
+            case _, "/lab/amis":
+                return self._answer_amis(request)
             case "POST", "/lab/reset":
                 self._reset()
                 return _json({})
@@ -93,11 +97,21 @@ class LabServer:
                     fault = Fault(**json.loads(request.get_data()))
                 except (TypeError, ValueError, re.error) as error:
                     return Response(f"not a fault: {error}\n", status=400)
-                self.front_door.add_fault(fault)
+                self.lab.faults.add(fault)
                 return _json({"id": fault.id})
             case "DELETE":
-                self.front_door.remove_faults(request.args.get("id"))
-        return _json([asdict(fault) for fault in self.front_door.faults])
+                self.lab.faults.remove(request.args.get("id"))
+        return _json([asdict(fault) for fault in self.lab.faults.planned])
+
+    def _answer_amis(self, request: Request) -> Response:
+        """GET: the releases that were published, oldest first. POST {"fixes": ["CVE-2026-0001"]}: the next one."""
+        with self.lab.lock:
+            if request.method != "POST":
+                return _json([asdict(one) for one in amis.releases(ec2_backends[ACCOUNT][REGION])])
+            try:
+                return _json(amis.publish(**json.loads(request.get_data() or "{}")))
+            except (TypeError, ValueError) as error:
+                return Response(f"not a release: {error}\n", status=400)
 
     def _states(self) -> dict[str, Any]:
         with self.lab.lock:

@@ -28,15 +28,25 @@ def main(home: Path, speed: float, *, follow_log: bool = False) -> int:
     log = home / LOG_FILE
     server = spawn([sys.executable, "-m", "lab.server", str(home), str(speed)], env=environment, log=log)
     for wanted in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wanted, lambda *_: server.terminate())
+        signal.signal(wanted, lambda *_: server.returncode is None and os.kill(server.pid, signal.SIGTERM))
     if follow_log:
         threading.Thread(target=_follow, args=(log,), daemon=True).start()
-    code = server.wait()
+    code = _wait_and_reap(server)
     if code not in (0, -signal.SIGTERM, -signal.SIGKILL):
         sys.stderr.write(log.read_text()[-4000:])
     bury(home)
     os.close(claim)
     return max(code, 0)
+
+
+def _wait_and_reap(server: "subprocess.Popen[bytes]") -> int:
+    """Wait for the lab's end, and meanwhile bury the orphans that come here."""
+    while True:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        assert ended is not None  # noqa: S101 - without WNOHANG it waits
+        if ended.si_pid == server.pid:
+            return server.wait()
+        os.waitpid(ended.si_pid, 0)
 
 
 def claim_home(home: Path) -> int:
