@@ -58,8 +58,8 @@ def find_refresh(asg_name: str, refresh_id: str | None = None) -> Refresh | None
 @probe
 def find_highest_version(asg_name: str) -> int:
     """The newest launch template version that any known refresh went to; 0 without any. AWS keeps them for weeks."""
-    pages = _autoscaling().get_paginator("describe_instance_refreshes").paginate(AutoScalingGroupName=asg_name)
-    return max((_refresh(one).template_version or 0 for page in pages for one in page["InstanceRefreshes"]), default=0)
+    found = _autoscaling().describe_instance_refreshes(AutoScalingGroupName=asg_name, MaxRecords=100)
+    return max((_refresh(one).template_version or 0 for one in found["InstanceRefreshes"]), default=0)
 
 
 def require_no_other_refresh(refresh: Refresh | None, ours: Collection[int | None] = ()) -> None:
