@@ -1,6 +1,5 @@
 """Group metrics: what an Auto Scaling group tells CloudWatch about itself, when it was asked to."""
 
-import time
 from collections import Counter
 from typing import Any
 
@@ -9,8 +8,6 @@ from moto.cloudwatch.models import cloudwatch_backends
 from lab.scaling_activities import now_utc
 
 NAMESPACE = "AWS/AutoScaling"
-# Real seconds: AWS sends a value a minute, and a demonstration has no minute to wait for each.
-INTERVAL_SECONDS = 10.0
 STATES = ("InService", "Pending", "Standby", "Terminating")
 SIZES = ("GroupMinSize", "GroupMaxSize", "GroupDesiredCapacity")
 NAMES = (
@@ -19,9 +16,9 @@ NAMES = (
 )
 
 
-def publish_when_due(group: Any) -> None:
-    if group.metrics and time.monotonic() >= group.facts.metrics_due:
-        group.facts.metrics_due = time.monotonic() + INTERVAL_SECONDS
+def publish_once_a_minute(group: Any, minute: int) -> None:
+    if group.metrics and minute != group.facts.metrics_minute:
+        group.facts.metrics_minute = minute
         backend = cloudwatch_backends[group.account_id][group.region]
         backend.put_metric_data(NAMESPACE, [_datum(group, *one) for one in values(group).items()])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.clock import Clock
+from lab.clock import Clock, Minutes
 from lab.network import Network
 
 ACCOUNT = "123456789012"
@@ -43,9 +43,13 @@ class Lab:
     parts: list[Part] = field(default_factory=list)
     # Clear while the lab forgets everything: no tick and no request sees a half-stopped world.
     awake: threading.Event = field(default_factory=threading.Event)
+    minutes: Minutes = field(init=False)
     _under_way: "set[Future[Any]]" = field(default_factory=set)
     _workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "lab-work"))
     _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.minutes = Minutes(self.clock)
 
     def folder(self, *names: str) -> Path:
         path = self.home.joinpath(*names)
@@ -74,6 +78,7 @@ class Lab:
     def run_control_loop(self) -> None:
         self.awake.set()
         while not self._stopping.wait(TICK_SECONDS):
+            self.minutes.pass_by()
             for part in self.parts:
                 self._tick(part)
 
