@@ -59,7 +59,7 @@ class Recorder:
             yield _datum("TargetResponseTime", _dimensions(balancer), everything, "Seconds")
 
     def _hosts(self, balancer: str, groups: list[Any]) -> Iterator[Datum]:
-        for group in groups:
+        for group in (one for one in groups if one.targets):  # "reported if there are registered targets"
             states = Counter(target.get("Health", ("initial",))[0] for target in group.targets.values())
             dimensions = _dimensions(balancer, group.arn)
             yield _datum("HealthyHostCount", dimensions, {float(states["healthy"]): 1})
