@@ -1,44 +1,74 @@
-"""CloudWatch alarms: their first state, their history, composite ones. Who evaluates them sets `state_value`."""
+"""CloudWatch's alarms in the API: their first state, SetAlarmState, composite ones, and what is refused."""
 
 import json
-import re
-from collections import deque
 from typing import Any
 
+from moto.cloudwatch.exceptions import InvalidFormat, ResourceNotFound
 from moto.cloudwatch.models import Alarm, CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
-from moto.core.utils import utcnow
 
+from lab import alarm_history
+from lab.alarm_evaluation import COMPARISONS
+from lab.alarm_history import remember
+from lab.alarm_rule import STATES, BadRule, parse
+from lab.alarm_states import AlarmStates
 from lab.extend import AWSError, Method, around, operation
-from lab.metric_series import naive_utc
 
-ITEMS_KEPT = 10_000
-STATE_FIELDS = ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp")
+STATE_FIELDS = (
+    "state_value",
+    "state_reason",
+    "state_reason_data",
+    "state_updated_timestamp",
+    "state_transitioned_timestamp",
+    "set_by_hand",
+)
 
 
-def install() -> None:
-    """Adds `CloudWatchBackend.alarm_history`, newest first, which outlives the alarms as on AWS."""
+def install(states: AlarmStates) -> None:
+    alarm_history.install()
 
-    @around(CloudWatchBackend, "__init__")
+    @around(Alarm, "__init__")
     def init(original: Method, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        self.alarm_history = deque(maxlen=ITEMS_KEPT)
+        self.state_value, self.set_by_hand = "INSUFFICIENT_DATA", False
+        self.state_transitioned_timestamp = self.state_updated_timestamp
 
+    def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str | None, state_value: str) -> None:
+        """Until the next evaluation."""
+        _require_settable(self, alarm_name, reason_data, state_value)
+        states.change(self, self.alarms[alarm_name], state_value, reason, reason_data, by_hand=True)
+
+    CloudWatchBackend.set_alarm_state = set_alarm_state
     Alarm.alarm_rule = property(lambda self: self.rule)
-    CloudWatchBackend.put_metric_alarm = _keeping_state(CloudWatchBackend.put_metric_alarm)
-    CloudWatchBackend.set_alarm_state = _with_history(CloudWatchBackend.set_alarm_state)
+    around(CloudWatchBackend, "put_metric_alarm")(put_metric_alarm)
     operation(CloudWatchResponse, "PutCompositeAlarm")(put_composite_alarm)
-    operation(CloudWatchResponse, "DescribeAlarmHistory")(describe_alarm_history)
+    around(CloudWatchResponse, "put_metric_alarm")(require_evaluable)
+    around(CloudWatchResponse, "describe_alarms")(describe_alarms)
 
-    @around(CloudWatchResponse, "describe_alarms")
-    def describe_alarms(original: Method, self: Any) -> Any:
-        answer = original(self).result
-        wanted = self._get_param("AlarmTypes") or ["MetricAlarm"]
-        kept = {"MetricAlarms": "MetricAlarm", "CompositeAlarms": "CompositeAlarm"}
-        return ActionResult(
-            {key: [a for a in answer[key] if _matches(self, a)] if kind in wanted else [] for key, kind in kept.items()}
+
+def _require_settable(backend: Any, name: str, reason_data: str | None, state: str) -> None:
+    try:
+        json.loads(reason_data or "{}")
+    except ValueError:
+        raise InvalidFormat("Unknown") from None
+    if name not in backend.alarms:
+        raise ResourceNotFound
+    if state not in STATES:
+        words = f"Member must satisfy enum value set: [{', '.join(STATES)}]"
+        raise AWSError(
+            "ValidationError",
+            f"1 validation error detected: Value '{state}' at 'stateValue' failed to satisfy constraint: {words}",
         )
+
+
+def describe_alarms(original: Method, self: Any) -> Any:
+    answer = original(self).result
+    wanted = self._get_param("AlarmTypes") or ["MetricAlarm"]
+    kept = {"MetricAlarms": "MetricAlarm", "CompositeAlarms": "CompositeAlarm"}
+    return ActionResult(
+        {key: [a for a in answer[key] if _matches(self, a)] if kind in wanted else [] for key, kind in kept.items()}
+    )
 
 
 def _matches(self: Any, alarm: Any) -> bool:
@@ -50,68 +80,33 @@ def _matches(self: Any, alarm: Any) -> bool:
     return alarm.name in names and alarm.state_value == state and alarm.name.startswith(prefix) and fits_action
 
 
-def _keeping_state(original: Method) -> Method:
-    def put_metric_alarm(self: Any, name: str, **settings: Any) -> Any:
-        before = self.alarms.get(name)
-        alarm = original(self, name=name, **settings)
-        alarm.state_value = "INSUFFICIENT_DATA"
-        for one in STATE_FIELDS if before else ():
-            setattr(alarm, one, getattr(before, one))
-        remember(self, alarm, "ConfigurationUpdate", f'Alarm "{name}" {"updated" if before else "created"}', {})
-        return alarm
-
-    return put_metric_alarm
+def put_metric_alarm(original: Method, self: Any, name: str, **settings: Any) -> Any:
+    """An alarm that is updated keeps its state."""
+    before = self.alarms.get(name)
+    alarm = original(self, name=name, **settings)
+    for one in STATE_FIELDS if before else ():
+        setattr(alarm, one, getattr(before, one))
+    remember(self, alarm, "ConfigurationUpdate", f'Alarm "{name}" {"updated" if before else "created"}', {})
+    return alarm
 
 
-def _with_history(original: Method) -> Method:
-    def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
-        alarm = self.alarms.get(alarm_name)
-        before = alarm and _state(alarm)
-        original(self, alarm_name, reason, reason_data, state_value)
-        if before["stateValue"] != state_value:
-            summary = f"Alarm updated from {before['stateValue']} to {state_value}"
-            remember(self, alarm, "StateUpdate", summary, {"oldState": before, "newState": _state(alarm)})
-
-    return set_alarm_state
-
-
-def _state(alarm: Any) -> dict[str, Any]:
-    return {"stateValue": alarm.state_value, "stateReason": alarm.state_reason}
-
-
-def remember(backend: Any, alarm: Any, kind: str, summary: str, data: dict[str, Any]) -> None:
-    item = {
-        "AlarmName": alarm.name,
-        "AlarmType": "CompositeAlarm" if alarm.rule else "MetricAlarm",
-        "Timestamp": utcnow(),
-        "HistoryItemType": kind,
-        "HistorySummary": summary,
-        "HistoryData": json.dumps({"version": "1.0", **data}),
-    }
-    backend.alarm_history.appendleft(item)
+def require_evaluable(original: Method, response: Any) -> Any:
+    if not response._get_param("AlarmRule") and response._get_param("ComparisonOperator") not in COMPARISONS:
+        comparison = response._get_param("ComparisonOperator")
+        words = f"ComparisonOperator '{comparison}' needs anomaly detection, which this lab lacks: use one of"
+        raise AWSError("ValidationError", f"{words} {', '.join(COMPARISONS)}")
+    return original(response)
 
 
 def put_composite_alarm(response: Any) -> Any:
-    rule = response._get_param("AlarmRule")
+    if response._get_param("ActionsSuppressor"):
+        raise AWSError("ValidationError", "This lab has no ActionsSuppressor: put the condition into the AlarmRule")
+    try:
+        rule = parse(response._get_param("AlarmRule"))
+    except BadRule as error:
+        raise AWSError("ValidationError", f"AlarmRule is not valid: {error}") from error
     known = response.cloudwatch_backend.alarms
-    for name in re.findall(r'(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*"?([^")]+?)"?\s*\)', rule):
-        if name not in known and all(alarm.alarm_arn != name for alarm in known.values()):
-            raise AWSError("ValidationError", f"Could not find alarm(s): [{name}]")
+    arns = {alarm.alarm_arn for alarm in known.values()}
+    if missing := [name for name in rule.names if name not in known and name not in arns]:
+        raise AWSError("ValidationError", f"Could not find alarm(s): [{', '.join(missing)}]")
     return response.put_metric_alarm()
-
-
-def describe_alarm_history(response: Any) -> dict[str, Any]:
-    name, kind = response._get_param("AlarmName"), response._get_param("HistoryItemType")
-    start, end = response._get_param("StartDate"), response._get_param("EndDate")
-    types = response._get_param("AlarmTypes") or ["MetricAlarm"]
-    found = [
-        item
-        for item in response.cloudwatch_backend.alarm_history
-        if (item["AlarmName"] == name if name else item["AlarmType"] in types)
-        and kind in (None, item["HistoryItemType"])
-        and (start is None or item["Timestamp"] >= naive_utc(start))
-        and (end is None or item["Timestamp"] <= naive_utc(end))
-    ]
-    if response._get_param("ScanBy") == "TimestampAscending":
-        found.reverse()
-    return {"AlarmHistoryItems": found[: response._get_int_param("MaxRecords") or 100]}

@@ -1,6 +1,5 @@
 """The AWS/ApplicationELB metrics: what a load balancer counted, put into CloudWatch as AWS dimensions it."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,7 +8,6 @@ from typing import Any
 from moto.cloudwatch.models import cloudwatch_backends
 
 NAMESPACE = "AWS/ApplicationELB"
-PUBLISH_SECONDS = 5.0  # of this machine: the sooner a person sees the effect of what they did
 SIGNIFICANT_DIGITS = 3
 
 Dimensions = list[dict[str, str]]
@@ -19,11 +17,11 @@ Datum = dict[str, Any]
 class Recorder:
     """Gathers a load balancer's reports between two publications."""
 
-    def __init__(self) -> None:
+    def __init__(self, minute: int = 0) -> None:
+        self._minute = minute
         self._counts: Counter[tuple[str, str]] = Counter()
         self._response_times: dict[str, Counter[float]] = {}
         self._active_connections = 0
-        self._due = time.monotonic() + PUBLISH_SECONDS
 
     def note(self, seen: dict[str, Any]) -> None:
         for name, group, count in seen["metrics"]["counts"]:
@@ -33,16 +31,16 @@ class Recorder:
             samples.update(float(f"{seconds:.{SIGNIFICANT_DIGITS}g}") for seconds in times)
         self._active_connections = seen["active_connections"]
 
-    def publish_when_due(self, backend: Any, balancer: Any) -> None:
-        if time.monotonic() < self._due:
+    def publish_once_a_minute(self, backend: Any, balancer: Any, minute: int) -> None:
+        if minute == self._minute:
             return
-        minute = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0)
+        now = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0)
         groups = [one for one in backend.target_groups.values() if balancer.arn in one.load_balancer_arns]
         data = [*self._traffic(balancer.arn), *self._hosts(balancer.arn, groups)]
         for datum in data:
-            datum["Timestamp"] = minute
+            datum["Timestamp"] = now
         cloudwatch_backends[backend.account_id][backend.region_name].put_metric_data(NAMESPACE, data)
-        self.__init__()  # type: ignore[misc] # a fresh period
+        self.__init__(minute)  # type: ignore[misc] # a fresh period
 
     def _traffic(self, balancer: str) -> Iterator[Datum]:
         totals: Counter[str] = Counter()
@@ -61,7 +59,7 @@ class Recorder:
             yield _datum("TargetResponseTime", _dimensions(balancer), everything, "Seconds")
 
     def _hosts(self, balancer: str, groups: list[Any]) -> Iterator[Datum]:
-        for group in groups:
+        for group in (one for one in groups if one.targets):  # "reported if there are registered targets"
             states = Counter(target.get("Health", ("initial",))[0] for target in group.targets.values())
             dimensions = _dimensions(balancer, group.arn)
             yield _datum("HealthyHostCount", dimensions, {float(states["healthy"]): 1})

@@ -32,7 +32,7 @@ class GroupFacts:
     next_launch_at: float = 0.0
     cause: str = ""  # why the desired capacity changed last
     cooldown_until: float = 0.0
-    metrics_due: float = 0.0
+    metrics_minute: int = 0
     deleting: bool = False
     deleted: bool = False
     refreshes: list[Any] = field(default_factory=list)  # newest first

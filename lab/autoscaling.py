@@ -52,7 +52,7 @@ class AutoScaling:
         _check_health(group, targets, now)
         surplus = _replace_unhealthy(group, now)
         self._match_capacity(group, group.desired_capacity + group.facts.surplus + surplus, now)
-        group_metrics.publish_when_due(group)
+        group_metrics.publish_once_a_minute(group, self.lab.minutes.count, now)
         if group.facts.deleting and not group.instance_states:
             group.facts.deleted = True
             del backend.autoscaling_groups[group.name]

@@ -3,6 +3,9 @@
 import time
 from dataclasses import dataclass
 
+# The shortest that a minute of AWS's becomes: an application's numbers of less than this say nothing.
+SHORTEST_MINUTE_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -20,3 +23,18 @@ class Clock:
 
     def sleep(self, aws_seconds: float) -> None:
         time.sleep(self.seconds(aws_seconds))
+
+
+class Minutes:
+    """AWS's minutes as the control loop lives them: while it is held up none passes, and no metric gets a gap."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.seconds = max(clock.seconds(60.0), SHORTEST_MINUTE_SECONDS)
+        self.count = 1
+        self._next = time.monotonic() + self.seconds
+
+    def pass_by(self) -> None:
+        """At most one at a time."""
+        if time.monotonic() >= self._next:
+            self.count += 1
+            self._next = time.monotonic() + self.seconds

@@ -9,8 +9,10 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.common_models import BaseModel
 
 from lab import alarms
+from lab.alarm_states import AlarmStates
 from lab.extend import AWSError, Method, around, operation
 from lab.lab import Lab
+from lab.metric_arrivals import Arrivals
 from lab.metric_math import TimeSeries, evaluate
 from lab.metric_series import STATISTICS, Metric, Series, floor, is_percentile, is_statistic, naive_utc
 
@@ -23,8 +25,11 @@ class CloudWatch:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._prune_at = 0.0
+        self._alarms = AlarmStates(lab)
 
     def install(self) -> None:
+        minutes = self.lab.minutes
+
         # moto remembers every model object for ever, each log event and sample too; nothing here reads that.
         BaseModel.__new__ = staticmethod(lambda cls, *_args, **_kwargs: object.__new__(cls))
 
@@ -32,18 +37,21 @@ class CloudWatch:
         def init(original: Method, self: Any, *args: Any, **kwargs: Any) -> None:
             original(self, *args, **kwargs)
             self.series = Series()
+            self.arrivals = Arrivals(minutes)
 
         CloudWatchBackend.put_metric_data = put_metric_data
         CloudWatchBackend.get_metric_data = get_metric_data
         CloudWatchBackend.get_all_metrics = get_all_metrics
         operation(CloudWatchResponse, "GetMetricStatistics")(get_metric_statistics)
-        alarms.install()
+        alarms.install(self._alarms)
 
     def tick(self) -> None:
+        self._alarms.tick()
         if time.monotonic() >= self._prune_at:
             self._prune_at = time.monotonic() + PRUNE_SECONDS
             for _, _, backend in cloudwatch_backends.iter_backends():
                 backend.series.forget_old()
+                backend.arrivals.forget_old()
 
     def reset(self) -> None:
         """Nothing real belongs to CloudWatch."""
@@ -54,7 +62,9 @@ def put_metric_data(backend: Any, namespace: str, metric_data: list[dict[str, An
         backend._validate_parameters_put_metric_data(datum, number)
     for datum in metric_data:
         dimensions, unit = datum.get("Dimensions") or [], datum.get("Unit") or "None"
-        backend.series.add(Metric.of(namespace, datum["MetricName"], dimensions, unit), datum)
+        metric = Metric.of(namespace, datum["MetricName"], dimensions, unit)
+        backend.series.add(metric, datum)
+        backend.arrivals.add(metric, datum)
 
 
 def get_all_metrics(backend: Any) -> list[Any]:

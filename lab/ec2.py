@@ -14,6 +14,7 @@ from lab import amis, instance_docker, instances, launch_template
 from lab.awslogs import LogStream
 from lab.container import Container
 from lab.docker_run import DockerError, DockerRun, find_docker_run
+from lab.ec2_metrics import CPUMetrics
 from lab.instance_shell import INSTANCE_MARK
 from lab.instances import enter, finish_termination
 from lab.lab import Lab
@@ -73,6 +74,7 @@ class ElasticComputeCloud:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._machines: dict[str, Machine] = {}
+        self._metrics = CPUMetrics()
 
     def install(self) -> None:
         instances.install(self.lab.network, self.lab.clock)
@@ -90,6 +92,10 @@ class ElasticComputeCloud:
                 self._advance(machine, instance)
             self._send_lines(machine)
             machine.tell_docker()
+        running = [(one.instance, one.container and one.container.pid) for one in self._machines.values()]
+        self._metrics.publish_once_a_minute(
+            [(one, pid) for one, pid in running if one.state == "running"], self.lab.minutes.count
+        )
         self._forget_terminated()
 
     def _new_machine(self, instance: Any) -> Machine:

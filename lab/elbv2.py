@@ -112,7 +112,7 @@ class ElasticLoadBalancing:
         if state and (state != node.told or time.monotonic() >= node.due):
             node.busy = True
             self.lab.work(self._converse, node, backend, balancer, state)
-        node.recorder.publish_when_due(backend, balancer)
+        node.recorder.publish_once_a_minute(backend, balancer, self.lab.minutes.count)
 
     def _start(self, node: Node, shared_port: int | None) -> None:
         shared = [str(shared_port)] if shared_port else []

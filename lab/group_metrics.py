@@ -1,16 +1,14 @@
-"""Group metrics: what an Auto Scaling group tells CloudWatch about itself, when it was asked to."""
+"""Group metrics: what an Auto Scaling group tells CloudWatch about itself when it was asked to, and its CPU."""
 
-import time
 from collections import Counter
 from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
+from lab import ec2_metrics
 from lab.scaling_activities import now_utc
 
 NAMESPACE = "AWS/AutoScaling"
-# Real seconds: AWS sends a value a minute, and a demonstration has no minute to wait for each.
-INTERVAL_SECONDS = 10.0
 STATES = ("InService", "Pending", "Standby", "Terminating")
 SIZES = ("GroupMinSize", "GroupMaxSize", "GroupDesiredCapacity")
 NAMES = (
@@ -19,11 +17,26 @@ NAMES = (
 )
 
 
-def publish_when_due(group: Any) -> None:
-    if group.metrics and time.monotonic() >= group.facts.metrics_due:
-        group.facts.metrics_due = time.monotonic() + INTERVAL_SECONDS
-        backend = cloudwatch_backends[group.account_id][group.region]
+def publish_once_a_minute(group: Any, minute: int, now: float) -> None:
+    if minute == group.facts.metrics_minute:
+        return
+    group.facts.metrics_minute = minute
+    backend = cloudwatch_backends[group.account_id][group.region]
+    if group.metrics:
         backend.put_metric_data(NAMESPACE, [_datum(group, *one) for one in values(group).items()])
+    if measured := cpu_of_the_warm(group, now):
+        ec2_metrics.put(backend, "AutoScalingGroupName", group.name, measured)
+
+
+def cpu_of_the_warm(group: Any, now: float) -> list[float]:
+    """An instance that warms up is not counted in the group's aggregated metrics: booting is no load."""
+    warm_since = now - float(group.default_instance_warmup or 0)
+    warm = [
+        one.instance
+        for one in group.instance_states
+        if one.lifecycle_state == "InService" and one.in_service_since <= warm_since
+    ]
+    return [one.cpu_utilization for one in warm if one.cpu_utilization is not None]
 
 
 def values(group: Any) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """moto's EC2 instances with AWS's states: what a call asks for is begun at once, and true when the work is done.
 
 Extends moto's Instance by `address` (its own loopback address, also its PrivateIpAddress), `console` (the lines of its
-boot), `running_since` and `terminated_at` (time.monotonic(), or None), and `wants_reboot`.
+boot), `running_since` and `terminated_at` (time.monotonic(), or None), `wants_reboot`, and `cpu_utilization` (percent
+of its virtual CPUs in the last minute, or None).
 """
 
 import copy
@@ -29,7 +30,7 @@ def install(network: Network, clock: Clock) -> None:
     def init(original: Method, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         self.console, self.wants_reboot = [], False
-        self.running_since = self.terminated_at = None
+        self.running_since = self.terminated_at = self.cpu_utilization = None
         _move_to_address(self, network.address("instance"))
         enter(self, "pending")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.clock import Clock
+from lab.clock import Clock, Minutes
 from lab.faults import Faults
 from lab.network import Network
 
@@ -45,9 +45,13 @@ class Lab:
     faults: Faults = field(default_factory=Faults)
     # Clear while the lab forgets everything: no tick and no request sees a half-stopped world.
     awake: threading.Event = field(default_factory=threading.Event)
+    minutes: Minutes = field(init=False)
     _under_way: "set[Future[Any]]" = field(default_factory=set)
     _workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "lab-work"))
     _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.minutes = Minutes(self.clock)
 
     def folder(self, *names: str) -> Path:
         path = self.home.joinpath(*names)
@@ -76,6 +80,7 @@ class Lab:
     def run_control_loop(self) -> None:
         self.awake.set()
         while not self._stopping.wait(TICK_SECONDS):
+            self.minutes.pass_by()
             for part in self.parts:
                 self._tick(part)
 

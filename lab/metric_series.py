@@ -22,6 +22,17 @@ class Samples:
     sets: list[tuple[float, float, float, float]] = field(default_factory=list)
     arrived: float = 0.0
 
+    def add(self, datum: dict[str, Any]) -> None:
+        if values := datum.get("Values"):
+            counts = datum.get("Counts") or [1] * len(values)
+            for value, count in zip(values, counts, strict=True):
+                self.values[float(value)] += int(float(count))
+        elif one := datum.get("StatisticValues"):
+            numbers = (float(one[name]) for name in ("Sum", "Minimum", "Maximum", "SampleCount"))
+            self.sets.append((*numbers,))  # type: ignore[arg-type] # four of them
+        else:
+            self.values[float(datum.get("Value", 0))] += 1
+
     def merge(self, other: "Samples") -> None:
         self.values.update(other.values)
         self.sets.extend(other.sets)
@@ -93,15 +104,7 @@ class Series(dict[Metric, dict[datetime, Samples]]):
         moment = floor(naive_utc(datum.get("Timestamp") or datetime.now(UTC)), resolution)
         samples = self.setdefault(metric, {}).setdefault(moment, Samples())
         samples.arrived = time.monotonic()
-        if values := datum.get("Values"):
-            counts = datum.get("Counts") or [1] * len(values)
-            for value, count in zip(values, counts, strict=True):
-                samples.values[float(value)] += int(float(count))
-        elif one := datum.get("StatisticValues"):
-            numbers = (float(one[name]) for name in ("Sum", "Minimum", "Maximum", "SampleCount"))
-            samples.sets.append((*numbers,))  # type: ignore[arg-type] # four of them
-        else:
-            samples.values[float(datum.get("Value", 0))] += 1
+        samples.add(datum)
 
     def between(
         self, query: Metric, start: datetime, end: datetime, period: int

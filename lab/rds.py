@@ -3,8 +3,7 @@
 import secrets
 import string
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from lab.postgres import Cluster
 from lab.rds_instances import Instance
 from lab.rds_metrics import Metrics
 
-METRICS_EVERY_SECONDS = 10.0
-
 
 class RDS:
     def __init__(self, lab: Lab) -> None:
@@ -30,7 +27,8 @@ class RDS:
         self._template: Cluster | None = None
         self._template_lock = threading.Lock()
         self._metrics = Metrics()
-        self._metrics_due = 0.0
+        self._metrics_minute = 0
+        self._measuring: Future[None] | None = None
 
     def install(self) -> None:
         rds_catalog.install()
@@ -47,10 +45,14 @@ class RDS:
                 del self.instances[key]
             elif not (instance.changing or instance.adjusting) and instance.reachable and not instance.gone.is_set():
                 self._reconcile(instance)
-        if time.monotonic() >= self._metrics_due:
-            self._metrics_due = time.monotonic() + METRICS_EVERY_SECONDS
-            if alive := [each for each in self.instances.values() if each.reachable and each.cluster.running]:
-                self.lab.work(self._metrics.collect, alive)
+        self._measure_once_a_minute()
+
+    def _measure_once_a_minute(self) -> None:
+        if self.lab.minutes.count == self._metrics_minute or (self._measuring and not self._measuring.done()):
+            return
+        self._metrics_minute = self.lab.minutes.count
+        if alive := [each for each in self.instances.values() if each.reachable and each.cluster.running]:
+            self._measuring = self.lab.work(self._metrics.collect, alive)
 
     def _reconcile(self, instance: Instance) -> None:
         if instance.db.status != "available":

@@ -131,7 +131,7 @@ def test_composite_alarms_stand_on_alarms_that_exist_and_are_listed_when_asked_f
     cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule='ALARM("errors")')
     assert cloudwatch.describe_alarms()["CompositeAlarms"] == []
     (found,) = cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
-    assert (found["AlarmRule"], found["StateValue"]) == ('ALARM("errors")', "INSUFFICIENT_DATA")
+    assert (found["AlarmName"], found["AlarmRule"]) == ("both", 'ALARM("errors")')
     broken = {"AlarmName": "broken", "AlarmRule": "ALARM(nobody)"}
     assert refusal(cloudwatch.put_composite_alarm, **broken) == "ValidationError"
 
@@ -177,18 +177,23 @@ def test_what_the_load_balancer_answers_itself_is_counted_apart(cloudwatch, clie
         "Statistics": ["Sum"],
     }
     unavailable = load.result["by_status"]["503"]
+
+    def counted(name: str) -> list[float]:
+        return [point["Sum"] for point in statistics(cloudwatch, "AWS/ApplicationELB", name, **asked)]
+
     for name in ("HTTPCode_ELB_503_Count", "HTTPCode_ELB_5XX_Count"):
-        (point,) = eventually(lambda name=name: statistics(cloudwatch, "AWS/ApplicationELB", name, **asked))
-        assert point["Sum"] == unavailable
+        eventually(lambda name=name: counted(name) == [unavailable])
     assert statistics(cloudwatch, "AWS/ApplicationELB", "RequestCount", **asked) == []
 
 
-def make_alarm(cloudwatch: Any, name: str, threshold: float) -> None:
+def make_alarm(cloudwatch: Any, name: str, threshold: float = 1.0) -> None:
+    """On a metric that has no data and never changes the state: it stays as SetAlarmState left it."""
     cloudwatch.put_metric_alarm(
         AlarmName=name,
         Namespace="Demo",
-        MetricName="Latency",
+        MetricName="Silence",
         ExtendedStatistic="p95",
+        TreatMissingData="ignore",
         Period=60,
         EvaluationPeriods=1,
         Threshold=threshold,
@@ -205,16 +210,7 @@ def state_of(cloudwatch: Any, name: str) -> str:
 def test_the_filters_of_describe_alarms_hold_together(client: Any) -> None:
     cloudwatch = client("cloudwatch")
     for name in ("a-1", "a-2", "b-1"):
-        cloudwatch.put_metric_alarm(
-            AlarmName=name,
-            Namespace="Demo",
-            MetricName="Errors",
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanThreshold",
-        )
+        make_alarm(cloudwatch, name)
     for name in ("a-1", "b-1"):
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
 

@@ -173,6 +173,7 @@ def make_alarm(account, name):
         EvaluationPeriods=1,
         Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
     )
 
 
