@@ -10,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from prefect.blocks.system import Secret
+from prefect.variables import Variable
+
 Answer = tuple[int, Any]
 PAGE = 2  # small, so that a test with three pull requests has a second page
 
@@ -93,6 +96,20 @@ class GitHub:
         branch = f"revert-{reverted['number']}-{reverted['head']['ref']}"
         made = self.add_pull(branch, title=wanted["title"], body=wanted["body"])
         return 200, {"data": {"revertPullRequest": {"revertPullRequest": {"url": made["html_url"]}}}}
+
+
+@contextmanager
+def set_up(github: GitHub) -> Iterator[None]:
+    """Tell the Prefect server of this process how GitHub is reached."""
+    Secret(value=github.token).save("github-token", overwrite=True)
+    Variable.set("github-repository", github.name, overwrite=True)
+    Variable.set("github-api-url", github.url, overwrite=True)
+    try:
+        yield
+    finally:
+        Secret.delete("github-token")
+        for name in ("github-repository", "github-api-url"):
+            Variable.unset(name)
 
 
 @contextmanager

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.blocks.system import Secret
 from prefect.variables import Variable
 
 from tasks import git, github
 from tasks.errors import PreconditionFailed
 from tasks.github import GitHubRefused, find_repository, open_revert_pull_request
 from tasks.procedure import procedure
-from tests.github import GitHub, serving
+from tests.github import GitHub, serving, set_up
 from tests.repository import Repository, make_repository
 
 NAME = "acme/shop"
@@ -34,14 +33,8 @@ def take_back(commit: str) -> str | None:
 @pytest.fixture(scope="module")
 def account(prefect_server: str) -> Iterator[GitHub]:
     """GitHub, and a Prefect server that knows how to reach it."""
-    with serving(GitHub(NAME, CANARY)) as made:
-        Secret(value=CANARY).save(github.TOKEN, overwrite=True)
-        Variable.set(github.REPOSITORY, NAME, overwrite=True)
-        Variable.set(github.API, made.url, overwrite=True)
+    with serving(GitHub(NAME, CANARY)) as made, set_up(made):
         yield made
-    Secret.delete(github.TOKEN)
-    for name in (github.REPOSITORY, github.API):
-        Variable.unset(name)
 
 
 @pytest.fixture
