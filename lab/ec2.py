@@ -92,7 +92,7 @@ class ElasticComputeCloud:
                 self._advance(machine, instance)
             self._send_lines(machine)
             machine.tell_docker()
-        running = [(one.instance, one.container and one.container.pid) for one in self._machines.values()]
+        running = [(one.instance, one.container.pid if one.container else None) for one in self._machines.values()]
         self._metrics.publish_once_a_minute(
             [(one, pid) for one, pid in running if one.state == "running"], self.lab.minutes.count
         )

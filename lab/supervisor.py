@@ -27,8 +27,13 @@ def main(home: Path, speed: float, *, follow_log: bool = False) -> int:
     environment = {**os.environ, MARK: str(home), "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
     log = home / LOG_FILE
     server = spawn([sys.executable, "-m", "lab.server", str(home), str(speed)], env=environment, log=log)
+
+    def end_server(*_: object) -> None:
+        if server.returncode is None:
+            os.kill(server.pid, signal.SIGTERM)
+
     for wanted in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wanted, lambda *_: server.returncode is None and os.kill(server.pid, signal.SIGTERM))
+        signal.signal(wanted, end_server)
     if follow_log:
         threading.Thread(target=_follow, args=(log,), daemon=True).start()
     code = _wait_and_reap(server)

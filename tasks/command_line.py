@@ -22,8 +22,9 @@ SERVER_STARTUP_SECONDS = 90
 
 def run(procedure: Flow[..., Any]) -> NoReturn:
     """Run `procedure` with the command line's parameters and end with 0 only when it completed."""
+    shapes = procedure.parameters.properties
     asked = {
-        name.replace("-", "_"): _value(text)
+        name: _value(text, shapes[name])
         for name, text in vars(_parser(procedure).parse_args()).items()
         if text is not None
     }
@@ -70,14 +71,18 @@ def _help(shape: dict[str, Any]) -> str:
     return " ".join(word for word in words if word)
 
 
-def _value(text: str | bool) -> Any:
-    """JSON where it is JSON, else the text itself, as `prefect deployment run -p` reads it."""
+def _value(text: str | bool, shape: dict[str, Any]) -> Any:
+    """JSON where it is JSON, else the text itself, as `prefect deployment run -p` reads it; but a commit whose sha
+    looks like a number (1234567, 12e4567) is a text."""
     if not isinstance(text, str):
         return text
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    kinds = {kind.get("type") for kind in shape.get("anyOf", [shape])}
+    return text if is_number and not kinds & {"integer", "number"} else value
 
 
 def _wrong_use(procedure: Flow[..., Any], error: Exception) -> int:

@@ -68,7 +68,7 @@ def plan_target(releases: tuple[Release, ...], running: str, schema: int, asked:
     Raises:
         PreconditionFailed: there is none, or it can't start on today's schema; the nearest that can is named.
     """
-    target = _named(releases, asked) if asked else _before_newest(releases, running)
+    target = named(releases, asked) if asked else _before_newest(releases, running)
     if target.starts_on(schema):
         return target
     others = [one for one in _proven_order(releases) if one.image.digest != running and one.starts_on(schema)]
@@ -112,7 +112,7 @@ def _before_newest(releases: tuple[Release, ...], running: str) -> Release:
     return earlier[0]
 
 
-def _named(releases: tuple[Release, ...], digest: str) -> Release:
+def named(releases: tuple[Release, ...], digest: str) -> Release:
     wanted = ecr.describe_image.fn(digest)
     found = next((one for one in releases if one.image.digest == wanted.digest), None)
     if found is None:

@@ -19,6 +19,7 @@ from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 from tasks.report import say
+from tasks.state_versions import Restore, list_versions, plan_restore, read_content
 from tasks.terraform_lock import StateAddress, wait_for_orphan
 from tasks.terraform_plan import Plan, read_plan
 from tasks.terraform_process import Event, Outcome, TerraformProcess
@@ -26,6 +27,7 @@ from tasks.terraform_process import Event, Outcome, TerraformProcess
 SOURCE = Path(__file__).parents[1] / "terraform"
 OLDEST_VERSION = (1, 11, 0)  # write-only attributes; the S3 lock file came with 1.10
 PLAN_FILE = "approved.tfplan"
+RESTORED_FILE = "restored.tfstate"
 VARIABLES_FILE = "run.auto.tfvars.json"
 LOCK_TIMEOUT = "-lock-timeout=20s"
 SLOW_SECONDS = 5  # a resource that took less is not worth a line
@@ -47,23 +49,26 @@ class Workspace:
 
 @contextmanager
 def workspace(
-    environment: str, variables: Mapping[str, Any], secrets: Mapping[str, SecretStr] | None = None
+    environment: str,
+    variables: Mapping[str, Any],
+    secrets: Mapping[str, SecretStr] | None = None,
+    source: Path = SOURCE,
 ) -> Iterator[Workspace]:
     """A folder for this run alone, removed at its end; the same run started again replaces what a kill left of it.
 
     Args:
         variables: Terraform variables of this run, on top of the environment's terraform.tfvars.
         secrets: ephemeral variables; they are in no file, plan or state.
+        source: the Terraform code, when it is not what is checked out.
     """
     root = Path(tempfile.gettempdir()) / f"runbook-{environment}-{runtime.flow_run.id or 'no-run'}"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(mode=0o700)
     try:
-        copy = shutil.copytree(SOURCE, root / "terraform", ignore=shutil.ignore_patterns(".terraform*"))
+        copy = shutil.copytree(source, root / "terraform", ignore=shutil.ignore_patterns(".terraform*"))
         folder = copy / "environments" / environment
         (folder / VARIABLES_FILE).write_text(json.dumps(dict(variables)))
-        state = StateAddress(state_bucket(), f"{environment}/terraform.tfstate")
-        yield Workspace(environment, folder, state, dict(secrets or {}))
+        yield Workspace(environment, folder, state_address(environment), dict(secrets or {}))
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -74,9 +79,13 @@ def state_bucket() -> str:
     return f"terraform-state-{PROJECT}-{account}"
 
 
-def read_settings(environment: str) -> dict[str, Any]:
+def state_address(environment: str) -> StateAddress:
+    return StateAddress(state_bucket(), f"{environment}/terraform.tfstate")
+
+
+def read_settings(environment: str, source: Path = SOURCE) -> dict[str, Any]:
     """What terraform.tfvars says about an environment: the one place for its sizes and names."""
-    path = SOURCE / "environments" / environment / "terraform.tfvars"
+    path = source / "environments" / environment / "terraform.tfvars"
     settings: dict[str, Any] = hcl2.loads(path.read_text()) if path.exists() else {}
     return {name: _unquoted(value) for name, value in settings.items() if not name.startswith("__")}
 
@@ -115,7 +124,9 @@ def init(workspace: Workspace) -> None:
         raise PreconditionFailed(
             f"terraform init failed for {workspace.environment}: {' '.join(outcome.text.split())[-900:]}."
             " Without internet access set TERRAFORM_PROVIDER_MIRROR to a filesystem mirror of the provider;"
-            " without a state bucket run: python -m flows.set_up_backend"
+            " without a state bucket run: python -m flows.set_up_account; when the state itself cannot be read:"
+            f" python -m flows.rollback_infrastructure --environment {workspace.environment}"
+            " --restore-state-version list"
         )
 
 
@@ -160,6 +171,15 @@ def apply(workspace: Workspace, plan: Plan) -> None:
             f"terraform apply of plan {plan.hash} failed for {workspace.environment}: {outcome.errors}."
             " What it did until then is in the state; mend the cause and start this again."
         )
+
+
+@action
+def push_state(workspace: Workspace, restore: Restore) -> None:
+    """Let Terraform itself put an older record in place: under its lock, and refused for another lineage."""
+    if plan_restore(list_versions.fn(workspace.state), restore.version.id).is_done:
+        return
+    (workspace.folder / RESTORED_FILE).write_text(read_content(workspace.state, restore, restore.serial))
+    _require(workspace.run("state", "push", LOCK_TIMEOUT, RESTORED_FILE), "state push")
 
 
 @probe

@@ -1,7 +1,8 @@
 """Run a procedure in a process of its own and kill it, with SIGKILL, at one exact point.
 
 `python -m tests.killing POINT flows.NAME PARAMETERS-as-JSON`, where POINT is `call:N` (just before the N-th task is
-called, which is also just after the one before it), `sleep:N` (inside a wait, at its N-th pause) or `never`.
+called, which is also just after the one before it), `before:NAME` (just before the task of that name is called for the
+first time), `sleep:N` (inside a wait, at its N-th pause) or `never`.
 """
 
 import importlib
@@ -11,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ KILLED = -signal.SIGKILL
 RUN_ID = "the-same-run"
 
 
-def run(point: str, procedure: str, parameters: Mapping[str, Any], environment: Mapping[str, str]) -> int:
-    """The exit code: 0 completed, 1 ended red, -9 killed. A run started again with the same parameters resumes."""
+def run(
+    point: str, procedure: str, parameters: Mapping[str, Any], environment: Mapping[str, str], root: Path = ROOT
+) -> int:
+    """The exit code: 0 completed, 1 ended red, -9 killed. A run started again with the same parameters resumes.
+
+    Args:
+        root: where the code is, when it is not this checkout.
+    """
     command = [sys.executable, "-m", "tests.killing", point, procedure, json.dumps(dict(parameters))]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False, timeout=300).returncode
+    return subprocess.run(command, cwd=root, env={**os.environ, **environment}, check=False, timeout=300).returncode
 
 
 def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
@@ -32,23 +39,25 @@ def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
 
     from tasks import change_lock, waiting  # noqa: PLC0415
 
-    kind, _, number = point.partition(":")
+    kind, _, where = point.partition(":")
     change_lock._run_id = lambda: RUN_ID
     if kind == "call":
-        _kill_before(Task, "__call__", int(number))
+        _kill_before(Task, "__call__", int(where))
+    elif kind == "before":
+        _kill_before(Task, "__call__", 0, lambda task, *_: task.name == where)
     elif kind == "sleep":
-        _kill_before(waiting.time, "sleep", int(number))
+        _kill_before(waiting.time, "sleep", int(where))
     flow = getattr(importlib.import_module(procedure), procedure.rpartition(".")[2])
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         state = flow(**parameters, return_state=True)
     return 0 if state.is_completed() else 1
 
 
-def _kill_before(owner: Any, name: str, number: int) -> None:
+def _kill_before(owner: Any, name: str, number: int, counts: Callable[..., bool] = lambda *_: True) -> None:
     original, calls = getattr(owner, name), itertools.count()
 
     def counted(*arguments: Any, **named: Any) -> Any:
-        if next(calls) == number:
+        if counts(*arguments) and next(calls) == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(*arguments, **named)
 

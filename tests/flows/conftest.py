@@ -1,11 +1,20 @@
-"""A fresh environment for each flow test."""
+"""A fresh environment for each flow test, and one that Terraform built, because that takes 110 seconds, for all."""
 
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.stack import Stack, build_stack
+from flows.deploy_infrastructure import deploy_infrastructure
+from flows.set_up_account import set_up_account
+from flows.set_up_certificate import set_up_certificate
+from tasks import aws
+from tasks.environment import PROJECT
+from tests.stack import LIGHT, ROOT, Stack, build_stack
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +31,42 @@ def environment(prefect_server: str, account: dict[str, Any]) -> dict[str, str]:
 @pytest.fixture
 def stack(account: dict[str, Any], client: Callable[[str], Any]) -> Stack:
     return build_stack(account, client)
+
+
+@pytest.fixture(scope="session")
+def built_by_terraform(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A lab of its own with dev built by the flow, running the small release."""
+    home = tmp_path_factory.mktemp("terraform") / "lab"
+    command = [sys.executable, "-m", "lab", "--home", str(home)]
+    subprocess.run([*command, "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    env = json.loads((home / "lab.json").read_text())["env"]
+    try:
+        with reaching(env):
+            set_up_account()
+            set_up_certificate()
+            push = ["push", str(LIGHT), "--repository", PROJECT, "--tag", "1.0.0", "--target", "app"]
+            pushed = subprocess.run(
+                [*command, *push, "--build-arg", "VERSION=1.0.0"], cwd=ROOT, check=True, capture_output=True, text=True
+            )
+            image = pushed.stdout.split()[-1].partition("@")[2]
+            state = deploy_infrastructure("dev", image, return_state=True)  # type: ignore[call-overload]
+        yield {"image": image, "state": state, "env": env, "prefect": prefect_server}
+    finally:
+        subprocess.run([*command, "down"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module")
+def built(built_by_terraform: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """That environment, with this process's variables pointing at it. Its tests leave it as they found it."""
+    with reaching(built_by_terraform["env"]):
+        yield built_by_terraform
+
+
+@contextmanager
+def reaching(env: dict[str, str]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        aws._client.cache_clear()
+        yield
+    aws._client.cache_clear()

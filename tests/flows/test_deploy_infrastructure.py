@@ -1,12 +1,7 @@
 """Terraform for real, against the lab: built once, because the provider's fixed waits take 100 seconds."""
 
 import json
-import os
 import secrets
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,39 +10,10 @@ import pytest
 
 from flows.check_environment import check_environment
 from flows.deploy_infrastructure import deploy_infrastructure
-from flows.set_up_account import set_up_account
-from flows.set_up_certificate import set_up_certificate
 from tasks import aws
 from tasks.environment import PROJECT
 
-ROOT = Path(__file__).parents[2]
-LIGHT = ROOT / "tests" / "images" / "light"
 pytestmark = pytest.mark.lab
-
-
-@pytest.fixture(scope="module")
-def built(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A lab of its own with dev built by the flow, running the small release."""
-    home = tmp_path_factory.mktemp("terraform") / "lab"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in json.loads((home / "lab.json").read_text())["env"].items():
-            patch.setenv(name, value)
-        aws._client.cache_clear()
-        try:
-            set_up_account()
-            set_up_certificate()
-            push = ["push", str(LIGHT), "--repository", PROJECT, "--tag", "1.0.0", "--target", "app"]
-            pushed = subprocess.run(
-                [*command, *push, "--build-arg", "VERSION=1.0.0"], cwd=ROOT, check=True, capture_output=True, text=True
-            )
-            image = pushed.stdout.split()[-1].partition("@")[2]
-            state = deploy_infrastructure("dev", image, return_state=True)  # type: ignore[call-overload]
-            yield {"image": image, "state": state, "env": dict(os.environ)}
-        finally:
-            subprocess.run([*command, "down"], cwd=ROOT, check=True)
-            aws._client.cache_clear()
 
 
 def outcome(**parameters: Any) -> tuple[bool, str]:
