@@ -75,7 +75,7 @@ class Lease:
 def require_free(environment: str) -> None:
     """Refuse early and by name; `change_lock` refuses again, atomically, when the change begins."""
     holder = _read(environment)
-    if holder and holder.expires_at > time.time() and holder.run_id != _run_id():
+    if holder and holder.expires_at > time.time() and holder.run_id != run_id():
         raise _held(environment, holder)
 
 
@@ -101,9 +101,9 @@ def change_lock(environment: str, procedure: str, lease_seconds: float = LEASE_S
 def _acquire(environment: str, procedure: str, lease_seconds: float) -> Holder:
     while True:
         found = _read(environment)
-        if found is None or found.run_id == _run_id() or found.expires_at <= time.time():
+        if found is None or found.run_id == run_id() or found.expires_at <= time.time():
             wanted = Holder(
-                _run_id(),
+                run_id(),
                 procedure,
                 _process(),
                 (found.fence if found else 0) + 1,
@@ -203,7 +203,7 @@ def _conditionally(operation: str, **arguments: Any) -> bool:
     return True
 
 
-def _run_id() -> str:
+def run_id() -> str:
     return str(runtime.flow_run.root_flow_run_id or "no-run")
 
 

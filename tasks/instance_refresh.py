@@ -128,13 +128,18 @@ def wait_until_refreshed(refresh: Refresh, plan: RolloutPlan, reasons_to_stop: C
         timeout_seconds=max(SHORTEST_TIMEOUT_SECONDS, PATIENCE * plan.expected_seconds),
         expected="'Successful'",
     )
-    require_successful(ended)
+    require_successful(ended, _lost_newcomers(ended))
     return ended
 
 
-def require_successful(ended: Refresh) -> None:
+def require_successful(ended: Refresh, seen: Collection[str] = ()) -> None:
+    """
+    Args:
+        seen: what the group's activities tell of the cause.
+    """
     if ended.status != "Successful":
-        raise VerificationFailed(f"instance refresh {ended.id} ended {ended}, expected 'Successful'")
+        cause = f" ({'; '.join(seen)})" if seen else ""
+        raise VerificationFailed(f"instance refresh {ended.id} ended {ended}{cause}, expected 'Successful'")
 
 
 @action

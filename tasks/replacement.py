@@ -34,11 +34,12 @@ class Replacement:
         attempt, refresh = self.attempt, self.refresh
         if attempt is None:
             return "new"
+        is_set = attempt == self.current
         if refresh is None or refresh.started < attempt.created:
-            return "begun"
+            return "live" if is_set else "begun"
         if refresh.template_version == attempt.previous or refresh.status in instance_refresh.UNDONE:
             return "failed"
-        return "live" if attempt == self.current else "begun"
+        return "live" if is_set else "begun"
 
     @property
     def replaced(self) -> str:

@@ -152,6 +152,21 @@ def wait_until_online(instance_ids: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @probe
+def require_online(instance_ids: tuple[str, ...]) -> None:
+    """
+    Raises:
+        PreconditionFailed: SSM does not reach one of these instances, or there is none. Nothing was run.
+    """
+    silent = sorted(set(instance_ids) - set(find_online(instance_ids)))
+    if silent or not instance_ids:
+        raise PreconditionFailed(
+            f"SSM reaches {len(instance_ids) - len(silent)} of {len(instance_ids)} instances in service, expected all"
+            f" of at least one; not {', '.join(silent) or 'any'}. Nothing was run. A new instance needs a minute; else"
+            " look at its role and agent: aws ssm describe-instance-information"
+        )
+
+
+@probe
 def describe_patches(instance_ids: tuple[str, ...]) -> dict[str, Patches]:
     """What patch scans found missing, for those instances that were scanned."""
     ssm = _ssm()

@@ -40,7 +40,7 @@ def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
     from tasks import change_lock, waiting  # noqa: PLC0415
 
     kind, _, where = point.partition(":")
-    change_lock._run_id = lambda: RUN_ID
+    change_lock.run_id = lambda: RUN_ID
     if kind == "call":
         _kill_before(Task, "__call__", int(where))
     elif kind == "before":

@@ -73,6 +73,10 @@ class Stack:
     def calls(self, name: str) -> int:
         return int(httpx.get(f"{self.lab['url']}/lab/counts").json().get(name, 0))
 
+    def fault(self, **fault: Any) -> None:
+        """Spoil calls of AWS's API, until the lab is forgotten."""
+        httpx.post(f"{self.lab['url']}/lab/faults", json=fault).raise_for_status()
+
     def wait_until_serving(self, count: int) -> None:
         deadline = time.monotonic() + SERVING_SECONDS
         while time.monotonic() < deadline:
@@ -207,3 +211,9 @@ def _publish_outputs(stack: Stack) -> None:
     }
     for name, value in outputs.items():
         stack.clients("ssm").put_parameter(Name=f"/{PROJECT}/dev/{name}", Value=value, Type="String")
+
+
+def publish_ami(stack: Stack, *fixes: str) -> str:
+    """AWS publishes a newer Amazon Linux 2023; its id."""
+    published = httpx.post(f"{stack.lab['url']}/lab/amis", json={"fixes": list(fixes)}, timeout=60)
+    return str(published.raise_for_status().json()["ImageId"])

@@ -25,11 +25,11 @@ def _table(account: dict[str, Any]) -> None:
 
 @pytest.fixture
 def become(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    return lambda run_id: monkeypatch.setattr(change_lock, "_run_id", lambda: run_id)
+    return lambda run_id: monkeypatch.setattr(change_lock, "run_id", lambda: run_id)
 
 
 def hold_for_ever(run_id: str, ready: Any) -> None:
-    change_lock._run_id = lambda: run_id  # type: ignore[assignment]
+    change_lock.run_id = lambda: run_id  # type: ignore[assignment]
     with lock("dev", "deploy-application", LEASE_SECONDS):
         ready.set()
         time.sleep(600)

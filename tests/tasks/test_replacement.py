@@ -32,6 +32,7 @@ def refresh(status: str, version: int, minutes: int = 1) -> Refresh:
         (OLD, NEW, refresh("Failed", 2), "failed"),
         (OLD, NEW, refresh("Cancelled", 2), "failed"),
         (NEW, NEW, refresh("Successful", 2), "live"),
+        (OLD, OLD, None, "live"),  # as Terraform built it
         (NEW, NEW, refresh("InProgress", 1), "failed"),  # on its way back after it was live
         (OLD, NEW, refresh("Successful", 1), "failed"),  # back already, only the version is left
     ],

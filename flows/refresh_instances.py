@@ -1,0 +1,72 @@
+"""Refresh instances: replace every instance by one made of the same, to reset what it holds in memory.
+
+When:     after a secret was rotated, connection pools went bad, or instances do not follow their launch template.
+Impact:   none on capacity: new instances serve before old ones are drained.
+Rollback: by itself while it runs; the instances are made of the same before and after.
+
+Carries out P86 (and P45's second half, D19).
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks import approval, autoscaling, ecr, gate, launch_template
+from tasks import change_lock as lock
+from tasks.command_line import run
+from tasks.environment import EnvironmentName, describe_environment
+from tasks.launch_template import Configuration
+from tasks.procedure import procedure
+from tasks.replace_instances import Demands, replace_instances
+from tasks.replacement import find_replacement
+from tasks.report import phase, say
+from tasks.rollout import ReplacementPlan, plan_rollout
+
+
+@procedure
+def refresh_instances(
+    environment: EnvironmentName,
+    request: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")],
+    batch_percentage: Annotated[int, Field(ge=1, le=100)] = 20,
+    bake_minutes: Annotated[int, Field(ge=0, le=120)] = 0,
+    approved_plan: str | None = None,
+    dry_run: bool = False,
+) -> str:
+    """Replace every instance by a fresh one of the same release on the same machine image.
+
+    Args:
+        environment: Which environment to refresh.
+        request: Names this request, such as an incident's number. The same name is carried out once.
+        batch_percentage: How much of the group is replaced at a time; never less than one instance.
+        bake_minutes: How long AWS goes on watching the critical alarms after the last instance.
+        approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
+        dry_run: Stop after the plan and change nothing.
+    """
+    with phase("check"):
+        where = describe_environment(environment)
+        lock.require_free(environment)
+        group = autoscaling.describe_group(where.asg_name)
+        running = launch_template.describe_version(group.template_id, group.template_version)
+        release = ecr.describe_image(running.image)
+        change = find_replacement(where, Configuration(running.image, running.configuration.ami_id, request))
+        if change.stage == "live":
+            say(f"{request} was carried out already; proving it again")
+        if change.stage == "new":
+            autoscaling.require_replaceable(group)
+            gate.require_calm(where)
+    with phase("plan"):
+        rollout = plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
+        plan = ReplacementPlan(environment, str(change.wanted), change.replaced, rollout)
+        say(f"plan {plan.hash}, {change.stage}: {plan}")
+    if dry_run:
+        return plan.hash
+    if change.stage in ("new", "begun"):
+        with phase("approve"):
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+    with lock.change_lock(environment, "refresh-instances") as lease:
+        replace_instances(where, change, rollout, lease, Demands(release.tags))
+    return plan.hash
+
+
+if __name__ == "__main__":
+    run(refresh_instances)
