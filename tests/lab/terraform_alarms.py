@@ -1,4 +1,4 @@
-"""Terraform's alarms as PutMetricAlarm takes them, read from the module itself: no provider, no plan, a tenth of a second."""
+"""Terraform's alarms as PutMetricAlarm takes them, read from the module itself: without a provider or a plan."""
 
 import json
 import shutil
