@@ -116,6 +116,7 @@ def _fail(refresh: Refresh, group: Group, reason: str) -> Orders:
         refresh.end("RollbackFailed", reason)
     elif refresh.preferences["AutoRollback"] and refresh.can_roll_back:
         roll_back(refresh, group, f"Automatic rollback was initiated: {reason}")
+        return Orders(surplus=refresh.surplus)  # else the group would scale in, and oldest instances first
     else:
         refresh.end("Failed", reason)
     return Orders()

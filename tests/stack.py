@@ -20,6 +20,9 @@ LIGHT = ROOT / "tests" / "images" / "light"
 NAME = f"{PROJECT}-dev"
 DOMAIN = "dev.example.com"
 SERVING_SECONDS = 60
+ALARM_SECONDS = 20
+# Of two critical alarms: Terraform's, and one that a test raises without breaking anything.
+UNHEALTHY, DRILL = f"{NAME}-unhealthy-hosts", f"{NAME}-drill"
 
 
 @dataclass
@@ -77,6 +80,17 @@ class Stack:
         """Spoil calls of AWS's API, until the lab is forgotten."""
         httpx.post(f"{self.lab['url']}/lab/faults", json=fault).raise_for_status()
 
+    def raise_alarm(self) -> str:
+        """Give the drill's alarm what it is there to see, and wait until it is raised; it stays so. Its name."""
+        cloudwatch = self.clients("cloudwatch")
+        cloudwatch.put_metric_data(Namespace=NAME, MetricData=[{"MetricName": "Drill", "Value": 1}])
+        deadline = time.monotonic() + ALARM_SECONDS
+        while not cloudwatch.describe_alarms(AlarmNames=[DRILL], StateValue="ALARM")["MetricAlarms"]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{DRILL} is not in ALARM after {ALARM_SECONDS} s")
+            time.sleep(0.1)
+        return DRILL
+
     def wait_until_serving(self, count: int) -> None:
         deadline = time.monotonic() + SERVING_SECONDS
         while time.monotonic() < deadline:
@@ -100,6 +114,7 @@ def build_stack(lab: dict[str, Any], clients: Callable[[str], Any], instances: i
     clients("logs").create_log_group(logGroupName=f"/aws/ec2/{NAME}")
     _build_network(stack)
     _build_group(stack, instances)
+    _build_alarms(stack)
     _publish_outputs(stack)
     stack.wait_until_serving(instances)
     return stack
@@ -180,18 +195,35 @@ def _build_group(stack: Stack, instances: int) -> None:
     )
 
 
-def _publish_outputs(stack: Stack) -> None:
-    alarm = f"{NAME}-unhealthy-hosts"
-    stack.clients("cloudwatch").put_metric_alarm(
-        AlarmName=alarm,
+def _build_alarms(stack: Stack) -> None:
+    raised = {
+        "Statistic": "Maximum",
+        "Period": 60,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    target_group = {"Name": "TargetGroup", "Value": stack.target_group.rsplit(":", 1)[1]}
+    put_metric_alarm = stack.clients("cloudwatch").put_metric_alarm
+    put_metric_alarm(
+        AlarmName=UNHEALTHY,
         Namespace="AWS/ApplicationELB",
         MetricName="UnHealthyHostCount",
-        Statistic="Maximum",
-        Period=60,
+        Dimensions=[{"Name": "LoadBalancer", "Value": stack.balancer.split("loadbalancer/")[1]}, target_group],
         EvaluationPeriods=5,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+        **raised,
     )
+    put_metric_alarm(
+        AlarmName=DRILL,
+        Namespace=NAME,
+        MetricName="Drill",
+        EvaluationPeriods=1,
+        TreatMissingData="ignore",
+        **raised,
+    )
+
+
+def _publish_outputs(stack: Stack) -> None:
     outputs = {
         "region": "eu-north-1",
         "alb_url": stack.url,
@@ -206,8 +238,8 @@ def _publish_outputs(stack: Stack) -> None:
         "dashboard_name": f"{NAME}-dashboard",
         "domain_name": DOMAIN,
         "ssl_certificate_arn": stack.certificate,
-        "critical_alarm_names": json.dumps([alarm]),
-        "warning_alarm_names": json.dumps([alarm]),
+        "critical_alarm_names": json.dumps([UNHEALTHY, DRILL]),
+        "warning_alarm_names": json.dumps([]),
     }
     for name, value in outputs.items():
         stack.clients("ssm").put_parameter(Name=f"/{PROJECT}/dev/{name}", Value=value, Type="String")

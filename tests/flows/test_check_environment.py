@@ -61,9 +61,7 @@ def test_a_service_that_does_not_answer_is_unknown_not_ok(stack: Stack, verdicts
 
 def test_a_firing_critical_alarm_is_a_failure(stack: Stack, verdicts: Any) -> None:
     assert verdicts()["alarms"] == "ok"
-    stack.clients("cloudwatch").set_alarm_state(
-        AlarmName="demo-flask-app-dev-unhealthy-hosts", StateValue="ALARM", StateReason="a test"
-    )
+    stack.raise_alarm()
     assert verdicts()["alarms"] == "fail"
 
 

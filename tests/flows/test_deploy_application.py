@@ -101,12 +101,7 @@ def test_after_a_failed_release_a_good_one_can_follow(stack: Stack) -> None:
 
 def test_an_alarm_during_the_rollout_undoes_it(stack: Stack) -> None:
     image = stack.push("2.0.0")
-    alarm = threading.Timer(
-        4.0,
-        lambda: stack.clients("cloudwatch").set_alarm_state(
-            AlarmName="demo-flask-app-dev-unhealthy-hosts", StateValue="ALARM", StateReason="a test"
-        ),
-    )
+    alarm = threading.Timer(4.0, stack.raise_alarm)
     alarm.start()
     state = deploy_application("dev", image, bake_minutes=30, return_state=True)  # type: ignore[call-overload]
     alarm.join()
@@ -149,10 +144,7 @@ class TestRefusals:
         assert "CVE-2026-0001" in message(deploy(image))
 
     def test_a_firing_critical_alarm_refuses_a_rollout(self, stack: Stack) -> None:
-        stack.clients("cloudwatch").set_alarm_state(
-            AlarmName="demo-flask-app-dev-unhealthy-hosts", StateValue="ALARM", StateReason="a test"
-        )
-        assert "demo-flask-app-dev-unhealthy-hosts" in message(deploy(stack.push("2.0.0")))
+        assert stack.raise_alarm() in message(deploy(stack.push("2.0.0")))
 
     def test_a_protected_instance_is_named(self, stack: Stack) -> None:
         protected = stack.group()["Instances"][0]["InstanceId"]

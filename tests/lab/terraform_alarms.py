@@ -1,4 +1,4 @@
-"""Terraform's alarms as PutMetricAlarm takes them, read from the module itself without provider or plan."""
+"""Terraform's alarms as PutMetricAlarm takes them, read from the module itself: without a provider or a plan."""
 
 import json
 import shutil
