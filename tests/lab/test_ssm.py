@@ -265,6 +265,18 @@ def test_a_stopped_instance_gets_no_command_in_time(account: Account) -> None:
     assert (found["Status"], found["StatusDetails"]) == ("Failed", "Undeliverable")
 
 
+def test_a_running_instance_whose_agent_was_stopped_is_lost_until_a_reboot(account: Account) -> None:
+    instance_id = account.ready("deaf")
+    account.wait(account.send("systemctl stop amazon-ssm-agent", InstanceIds=[instance_id]))
+    eventually(lambda: account.pings()[instance_id] == "ConnectionLost")
+    waiting = account.send("echo heard", InstanceIds=[instance_id])
+    eventually(lambda: account.details(waiting) == {instance_id: "Delayed"})
+    account.ec2.reboot_instances(InstanceIds=[instance_id])
+    assert account.wait(waiting)["Status"] == "Success"
+    assert account.invocation(waiting, instance_id)["StandardOutputContent"] == "heard\n"
+    account.terminate(instance_id)
+
+
 def test_nothing_that_a_command_started_outlives_its_instance(account: Account) -> None:
     instance_id = account.ready("busy")
     command_id = account.send("setsid sleep 60 & echo $!", InstanceIds=[instance_id])
