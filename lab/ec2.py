@@ -15,7 +15,7 @@ from lab.awslogs import LogStream
 from lab.container import Container
 from lab.docker_run import DockerError, DockerRun, find_docker_run
 from lab.ec2_metrics import CPUMetrics
-from lab.instance_shell import INSTANCE_MARK
+from lab.instance_shell import AGENT_STOPPED, INSTANCE_MARK
 from lab.instances import enter, finish_termination
 from lab.lab import Lab
 from lab.processes import end_marked
@@ -165,6 +165,7 @@ class ElasticComputeCloud:
         return Container(run, config, machine.folder, address, lab.clock, lab.client_environment())
 
     def _reboot(self, machine: Machine) -> None:
+        (machine.folder / AGENT_STOPPED).unlink(missing_ok=True)
         if machine.container:
             machine.container.stop()
             machine.container.revive()
@@ -179,6 +180,7 @@ class ElasticComputeCloud:
         end_marked(INSTANCE_MARK, machine.instance.id)
         with self.lab.lock:
             self._send_lines(machine, now=True)
+            (machine.folder / AGENT_STOPPED).unlink(missing_ok=True)
             if machine.instance.state == "stopping":
                 enter(machine.instance, "stopped")
                 machine.booted, machine.due = False, self.lab.clock.deadline(BOOT_SECONDS)

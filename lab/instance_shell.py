@@ -21,6 +21,8 @@ INSTANCE_MARK = "AWS_SSM_INSTANCE_ID"
 ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 ABSOLUTE = re.compile(r"(?<![\w./-])/[\w.-]+(?:/[\w.-]+)*")
 LOCAL_NAMES = ("localhost", "127.0.0.1")
+AGENT = "amazon-ssm-agent"
+AGENT_STOPPED = "agent-stopped"  # a file: who stops the agent of a running instance loses it until a reboot
 LOGS = ("user-data.log", "cloud-init-output.log")
 
 
@@ -37,14 +39,34 @@ def prepare(folder: Path, address: str, console: list[str], curl: str | None) ->
     else:
         _write_tool(tree / "bin" / "curl", f"env {package} {python} lab.instance_curl {address}")
     _write_tool(tree / "bin" / "docker", f"env {package} {python} lab.instance_docker {shlex.quote(str(folder))}")
+    _write_tool(tree / "bin" / "systemctl", _systemctl(folder))
     for name in LOGS:
         (tree / "var" / "log" / name).write_text("".join(f"{line}\n" for line in console))
     return tree
 
 
 def _write_tool(path: Path, command: str) -> None:
-    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    text = command if "\n" in command else f'exec {command} "$@"\n'
+    path.write_text(f"#!/bin/sh\n{text}")
     path.chmod(0o755)
+
+
+def _systemctl(folder: Path) -> str:
+    """Of all units, the agent alone can be stopped."""
+    mark = shlex.quote(str(folder / AGENT_STOPPED))
+    return (
+        'case "$1 ${2%.service}" in\n'
+        f'"stop {AGENT}") : > {mark} ;;\n'
+        f'"start {AGENT}" | "restart {AGENT}") rm -f {mark} ;;\n'
+        f'"is-active {AGENT}") echo active ;;\n'
+        "*) echo \"systemctl: this lab has no '$*', expected stop, start, restart or is-active of the agent\" >&2\n"
+        "   exit 1 ;;\n"
+        "esac\n"
+    )
+
+
+def has_agent(folder: Path) -> bool:
+    return not (folder / AGENT_STOPPED).exists()
 
 
 def host_curl() -> str | None:

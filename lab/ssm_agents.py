@@ -38,14 +38,13 @@ def instances(backend: Any) -> Iterator[Any]:
         yield from reservation.instances
 
 
-def ping(instance: Any, clock: Clock) -> None:
+def ping(instance: Any, clock: Clock, has_agent: bool) -> None:
     """One step of the agent's life."""
-    if is_running(instance) and time.monotonic() >= instance.running_since + clock.seconds(AGENT_SECONDS):
+    began = instance.running_since if is_running(instance) and has_agent else None
+    instance.agent_online = began is not None and time.monotonic() >= began + clock.seconds(AGENT_SECONDS)
+    if instance.agent_online:
         instance.agent_seen = datetime.now(UTC)
         instance.agent_since = instance.agent_since or instance.agent_seen
-        instance.agent_online = True
-    else:
-        instance.agent_online = False
 
 
 def is_running(instance: Any) -> bool:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from lab.processes import MARK, end_all, spawn
 
@@ -28,12 +29,12 @@ def main(home: Path, speed: float, *, follow_log: bool = False) -> int:
     log = home / LOG_FILE
     server = spawn([sys.executable, "-m", "lab.server", str(home), str(speed)], env=environment, log=log)
 
-    def end_server(*_: object) -> None:
-        if server.returncode is None:
+    def end(*_: Any) -> None:
+        if server.returncode is None:  # Popen's own terminate() would reap it, and the wait below never hear of it
             os.kill(server.pid, signal.SIGTERM)
 
     for wanted in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wanted, end_server)
+        signal.signal(wanted, end)
     if follow_log:
         threading.Thread(target=_follow, args=(log,), daemon=True).start()
     code = _wait_and_reap(server)

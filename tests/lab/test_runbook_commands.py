@@ -39,7 +39,7 @@ def test_the_commands_of_a_deployment_work(stack: Stack) -> None:
     assert answer("autoscaling", "describe-instance-refreshes", "--auto-scaling-group-name", stack.asg) == {
         "InstanceRefreshes": []
     }
-    preferences = '{"MinHealthyPercentage": 90, "InstanceWarmup": 300}'
+    preferences = '{"MinHealthyPercentage": 90, "InstanceWarmup": 600}'
     named = ("--auto-scaling-group-name", stack.asg)
     started = answer("autoscaling", "start-instance-refresh", *named, "--preferences", preferences)
     (refresh,) = answer("autoscaling", "describe-instance-refreshes", *named, "--max-records", "1")["InstanceRefreshes"]

@@ -1,6 +1,11 @@
 """Systems Manager: agents come online, and commands really run on the instances that they mean."""
 
 import itertools
+import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,23 +14,24 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.lab.alb import eventually, fresh_clients
-from tests.lab.registry import AMI_PARAMETER, plain_app, pushed, user_data
+from tests.lab import groups
+from tests.lab.groups import eventually
+from tests.lab.registry import plain_app, pushed, user_data
 
+AWS = str(Path(sys.executable).with_name("aws"))
 QUICK = {"Delay": 0.1, "MaxAttempts": 300}
 DONE = ("Success", "Failed", "TimedOut", "Cancelled")
 
 
-class Account:
+class Account(groups.Account):
     """Three instances of an application, tagged, with their agents online."""
 
     def __init__(self, lab: dict[str, Any], folder: Path) -> None:
-        client = fresh_clients(lab)
-        self.ec2, self.ssm, self.home = client("ec2"), client("ssm"), Path(lab["home"])
-        ecr = client("ecr")
+        super().__init__(lab)
+        self.ec2, self.ssm, self.home = self.client("ec2"), self.client("ssm"), Path(lab["home"])
+        ecr = self.client("ecr")
         ecr.create_repository(repositoryName="app")
-        client("logs").create_log_group(logGroupName="/app")
-        self.ami = self.ssm.get_parameter(Name=AMI_PARAMETER)["Parameter"]["Value"]
+        self.client("logs").create_log_group(logGroupName="/app")
         self.image = pushed(ecr, plain_app(folder), "app", "1", VERSION="1")
         self.ids = sorted(self.launch(user_data(self.image), "web", 3))
         self.wait_online(*self.ids)
@@ -259,6 +265,18 @@ def test_a_stopped_instance_gets_no_command_in_time(account: Account) -> None:
     assert (found["Status"], found["StatusDetails"]) == ("Failed", "Undeliverable")
 
 
+def test_a_running_instance_whose_agent_was_stopped_is_lost_until_a_reboot(account: Account) -> None:
+    instance_id = account.ready("deaf")
+    account.wait(account.send("systemctl stop amazon-ssm-agent", InstanceIds=[instance_id]))
+    eventually(lambda: account.pings()[instance_id] == "ConnectionLost")
+    waiting = account.send("echo heard", InstanceIds=[instance_id])
+    eventually(lambda: account.details(waiting) == {instance_id: "Delayed"})
+    account.ec2.reboot_instances(InstanceIds=[instance_id])
+    assert account.wait(waiting)["Status"] == "Success"
+    assert account.invocation(waiting, instance_id)["StandardOutputContent"] == "heard\n"
+    account.terminate(instance_id)
+
+
 def test_nothing_that_a_command_started_outlives_its_instance(account: Account) -> None:
     instance_id = account.ready("busy")
     command_id = account.send("setsid sleep 60 & echo $!", InstanceIds=[instance_id])
@@ -333,11 +351,38 @@ def test_commands_and_instances_can_be_filtered_and_come_in_pages(account: Accou
     assert refusal(account.ssm.describe_instance_information, Filters=wrong) == "InvalidFilterKey"
 
 
+def test_the_lines_of_the_runbook_work_with_the_stock_cli(account: Account, lab: dict[str, Any]) -> None:
+    group = account.group().create(2)
+    account.wait_online(*group.ids())
+    environment = {**os.environ, **lab["env"]}
+
+    def cli(*words: str) -> str:
+        done = subprocess.run([AWS, "ssm", *words], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    text = cli(
+        "send-command", "--document-name", "AWS-RunShellScript",
+        "--targets", f"Key=tag:aws:autoscaling:groupName,Values={group.name}",
+        "--parameters", 'commands=["uptime","free -h","df -h"]', "--output", "text",
+    )  # fmt: skip
+    (command_id,) = set(re.findall(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", text))
+    eventually(lambda: account.details(command_id))
+    cli("wait", "command-executed", "--command-id", command_id, "--instance-id", group.ids()[0])
+    found = json.loads(cli("list-command-invocations", "--command-id", command_id, "--details"))
+    invocations = {one["InstanceId"]: one for one in found["CommandInvocations"]}
+    assert set(invocations) == set(group.ids())
+    output = invocations[group.ids()[0]]["CommandPlugins"][0]["Output"]
+    assert [word in output for word in ("load average", "Mem:", "Filesystem")] == [True, True, True]
+    group.call("delete_auto_scaling_group", ForceDelete=True)
+
+
 def test_a_reset_ends_what_still_runs(account: Account, call_tool: Callable[..., Any]) -> None:
     """The last one here: it takes the account away."""
     command_id = account.send("echo $$ > pid", "sleep 60")
     pid_file = account.home / "instances" / account.ids[0] / "tree" / "root" / "pid"
-    pid = int(eventually(lambda: pid_file.exists() and pid_file.read_text()))
+    eventually(lambda: pid_file.exists() and pid_file.read_text())
+    pid = int(pid_file.read_text())
     assert is_alive(pid)
     call_tool("POST", "/lab/reset")
     assert not is_alive(pid)

@@ -5,12 +5,36 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 VERSION = os.environ["APP_VERSION"]
 INSTANCE = os.environ.get("INSTANCE_ID", "unknown")
-BEHAVIOUR = os.environ["BEHAVIOUR"]  # good, sick (never healthy), silent (never listens), failing (healthy, but errors)
+# good, sick (never healthy), silent (never listens), failing (healthy, but errors), slow (listens after SECONDS),
+# decaying (fails everything after SECONDS), overloaded (healthy, but 503 to more than PER_SECOND requests)
+BEHAVIOUR = os.environ["BEHAVIOUR"]
+SECONDS = float(os.environ.get("SECONDS", "3"))
+PER_SECOND = int(os.environ.get("PER_SECOND", "20"))
 BEGAN = time.monotonic()
+
+
+class Throttle:
+    """Lets PER_SECOND requests pass in any second."""
+
+    def __init__(self) -> None:
+        self._passed: deque[float] = deque(maxlen=PER_SECOND)
+        self._lock = threading.Lock()
+
+    def refuses(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            full = len(self._passed) == PER_SECOND and now - self._passed[0] < 1
+            if not full:
+                self._passed.append(now)
+            return full
+
+
+throttle = Throttle()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -22,6 +46,10 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(503, {"status": "starting"})
         if BEHAVIOUR == "failing" and self.path != "/health":
             return self._answer(500, {"error": "on purpose"})
+        if BEHAVIOUR == "decaying" and time.monotonic() - BEGAN > SECONDS:
+            return self._answer(503, {"error": "worn out"})
+        if BEHAVIOUR == "overloaded" and self.path != "/health" and throttle.refuses():
+            return self._answer(503, {"error": "too many requests"})
         return self._answer(200, healthy)
 
     def _answer(self, status: int, body: dict[str, str]) -> None:
@@ -44,6 +72,8 @@ class Server(ThreadingHTTPServer):
 def main() -> None:
     if BEHAVIOUR == "silent":
         signal.pause()
+    if BEHAVIOUR == "slow":
+        time.sleep(SECONDS)
     server = Server((os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "5000"))), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     print(json.dumps({"level": "INFO", "msg": "started", "version": VERSION}), flush=True)
