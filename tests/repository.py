@@ -29,7 +29,7 @@ class Repository:
     def state(self) -> tuple[str, str, str, str]:
         """Everything of a person's that a run must leave alone: branches, HEAD, index and working tree, worktrees."""
         return (
-            self.git("for-each-ref"),
+            self.git("for-each-ref", "refs/heads"),
             self.git("rev-parse", "HEAD"),
             self.git("status", "--porcelain", "--untracked-files=all"),
             self.git("worktree", "list"),

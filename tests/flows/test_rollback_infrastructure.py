@@ -85,7 +85,7 @@ def current_state() -> dict[str, Any]:
     return state
 
 
-def test_killed_behind_each_change_a_rollback_takes_the_commit_back_once_and_opens_one_pull_request(
+def test_killed_behind_its_apply_a_rollback_takes_the_commit_back_once_and_opens_one_pull_request(
     clone: Repository, here: Repository, environment: dict[str, str], hub: GitHub
 ) -> None:
     bad = clone.git("rev-parse", "HEAD")
@@ -98,9 +98,9 @@ def test_killed_behind_each_change_a_rollback_takes_the_commit_back_once_and_ope
     assert (retention_days(), len(state_versions()), hub.pulls) == (CHANGED_DAYS, count, [])
 
     wanted = {"environment": "dev", "commit": bad, "approved_plan": plan}
-    points = ("before:require_nothing_to_do", "before:open_revert_pull_request", "never")
-    ends = [killing.run(point, ROLLBACK, wanted, environment, clone.root) for point in points]
-    assert ends == [killing.KILLED, killing.KILLED, 0]
+    assert killing.run("before:require_nothing_to_do", ROLLBACK, wanted, environment, clone.root) == killing.KILLED
+    assert (retention_days(), len(state_versions()), hub.pulls) == (CODE_DAYS, count + 1, [])
+    assert killing.run("never", ROLLBACK, wanted, environment, clone.root) == 0
     assert (retention_days(), len(state_versions())) == (CODE_DAYS, count + 1)
     assert [(pull["head"]["ref"], pull["title"]) for pull in hub.open] == [
         (f"revert-{bad[:12]}", 'Revert "keep logs for longer"')
