@@ -5,8 +5,10 @@ RUN pip install --no-cache-dir --require-hashes --prefix=/packages -r /tmp/requi
 FROM python:3.11-slim AS app
 ARG VERSION=unknown
 ENV APP_VERSION=$VERSION
+ARG REVISION
 LABEL org.opencontainers.image.title="items"
 LABEL org.opencontainers.image.version=$VERSION
+LABEL org.opencontainers.image.revision=$REVISION
 LABEL app.schema.minimum="2"
 LABEL app.schema.maximum="2"
 RUN useradd --system --uid 10001 --no-create-home app

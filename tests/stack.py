@@ -91,6 +91,13 @@ class Stack:
             time.sleep(0.1)
         return DRILL
 
+    def wait_until(self, is_so: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + SERVING_SECONDS
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it did not become so in {SERVING_SECONDS} s")
+            time.sleep(0.1)
+
     def wait_until_serving(self, count: int) -> None:
         deadline = time.monotonic() + SERVING_SECONDS
         while time.monotonic() < deadline:

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 VERSION = os.environ["APP_VERSION"]
@@ -15,6 +16,7 @@ INSTANCE = os.environ.get("INSTANCE_ID", "unknown")
 BEHAVIOUR = os.environ["BEHAVIOUR"]
 SECONDS = float(os.environ.get("SECONDS", "3"))
 PER_SECOND = int(os.environ.get("PER_SECOND", "20"))
+SCHEMA = {"schema": {"version": int(os.environ.get("SCHEMA", "1"))}}  # it migrates as far as it can, at its start
 BEGAN = time.monotonic()
 
 
@@ -41,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        healthy = {"status": "healthy", "database": "connected", "version": VERSION, "instance": INSTANCE}
+        healthy = {"status": "healthy", "database": "connected", "version": VERSION, "instance": INSTANCE, **SCHEMA}
         if BEHAVIOUR == "sick" and self.path == "/health":
             return self._answer(503, {"status": "starting"})
         if BEHAVIOUR == "failing" and self.path != "/health":
@@ -52,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(503, {"error": "too many requests"})
         return self._answer(200, healthy)
 
-    def _answer(self, status: int, body: dict[str, str]) -> None:
+    def _answer(self, status: int, body: Mapping[str, object]) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
