@@ -1,7 +1,7 @@
 """What a shell on an EC2 instance finds: a home of its own, and tools that know only this instance.
 
-No chroot: a path that exists in the instance's tree is taken there, every other one is the host's. `uptime`, `free` and
-`df` tell of the host; `localhost` is the instance for `curl`, and `docker` knows the instance's container.
+No chroot: a script's paths below OWN_FOLDERS are taken to the instance's tree, every other one is the host's.
+`uptime`, `free` and `df` tell of the host; `curl` takes localhost for the instance, `docker` knows its container.
 """
 
 import os
@@ -19,7 +19,8 @@ from lab.processes import spawn
 # Every process that was started on an instance carries the instance's id in this variable: it ends with it.
 INSTANCE_MARK = "AWS_SSM_INSTANCE_ID"
 ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
-ABSOLUTE = re.compile(r"(?<![\w./-])/[\w.-]+(?:/[\w.-]+)*")
+OWN_FOLDERS = ("home", "opt", "root", "tmp", "var/log")
+OWN_PATH = re.compile(rf"(?<![\w./-])(?=/(?:{'|'.join(OWN_FOLDERS)})(?![\w.-]))")
 LOCAL_NAMES = ("localhost", "127.0.0.1")
 AGENT = "amazon-ssm-agent"
 AGENT_STOPPED = "agent-stopped"  # a file: who stops the agent of a running instance loses it until a reboot
@@ -29,7 +30,7 @@ LOGS = ("user-data.log", "cloud-init-output.log")
 def prepare(folder: Path, address: str, console: list[str], curl: str | None) -> Path:
     """Make the instance's tree below `folder`, or bring it up to date. `curl`: the host's own, if it has one."""
     tree = folder / "tree"
-    for name in ("bin", "home", "root", "tmp", "opt", "var/log"):
+    for name in ("bin", *OWN_FOLDERS):
         (tree / name).mkdir(parents=True, exist_ok=True)
     python = shlex.join([sys.executable, "-m"])
     package = f"PYTHONPATH={shlex.quote(str(Path(__file__).parents[1]))}"
@@ -97,10 +98,5 @@ def start(
 
 
 def below(tree: Path, text: str) -> str:
-    """The text with every absolute path that exists in the tree as a path there; `/tmp` and its like are the host's."""
-
-    def move(found: re.Match[str]) -> str:
-        inside = tree / found[0].lstrip("/")
-        return str(inside) if found[0].count("/") > 1 and inside.exists() else found[0]
-
-    return ABSOLUTE.sub(move, text)
+    """The text with the instance's own absolute paths as paths in its tree."""
+    return OWN_PATH.sub(lambda _: str(tree), text)

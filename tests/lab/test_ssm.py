@@ -173,6 +173,9 @@ def test_paths_of_the_instance_are_its_own(account: Account) -> None:
     directory, line = said["StandardOutputContent"].splitlines()
     assert directory == str(tree / "var" / "log")
     assert "cloud-init: running user data" in line
+    account.run("echo kept > /tmp/note")
+    assert account.run("cat '/tmp/note'")["StandardOutputContent"] == "kept\n"
+    assert (tree / "tmp" / "note").read_text() == "kept\n"
     nowhere = account.run("true", parameters={"workingDirectory": ["/no/such/folder"]})
     assert nowhere["Status"] == "Failed"
     assert "chdir /no/such/folder" in nowhere["StandardErrorContent"]
