@@ -22,7 +22,7 @@ from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances, take_back_unfinished
 from tasks.replacement import find_replacement
 from tasks.report import phase, say
-from tasks.rollout import ReplacementPlan, plan_rollout
+from tasks.rollout import ReplacementPlan, as_way_back, plan_rollout
 
 
 @procedure
@@ -56,7 +56,9 @@ def rollback_application(
         releases.say_releases(known, digest, schema)
         unfinished = to is None and instance_refresh.find_highest_version(where.asg_name) > running.number
         target = releases.named(known, digest) if unfinished else releases.plan_target(known, digest, schema, to)
-        rollout = plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
+        rollout = as_way_back(
+            plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
+        )
         say(f"back to {target}{', from a rollout that is not finished or was taken back' if unfinished else ''}")
     if unfinished:
         plan = ReplacementPlan(environment, str(running.configuration), "an unfinished rollout", rollout)

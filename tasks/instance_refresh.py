@@ -10,7 +10,7 @@ from tasks.environment import Environment
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 from tasks.report import say
-from tasks.rollout import RolloutPlan
+from tasks.rollout import RolloutPlan, as_way_back
 from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def roll_back(
     if refresh is None or refresh.status in ("RollbackSuccessful", "RollbackFailed"):
         return refresh
     if refresh.template_version != previous or refresh.status != "Successful":
-        refresh = wait_until_ended.fn(start_instance_refresh.fn(environment, previous, plan), on_look)
+        refresh = wait_until_ended.fn(start_instance_refresh.fn(environment, previous, as_way_back(plan)), on_look)
     if refresh.template_version != previous or refresh.status != "Successful":
         raise VerificationFailed(
             f"the way back to version {previous} ended {refresh}, expected 'Successful': {environment.asg_name} may run"
@@ -225,8 +225,9 @@ def _preferences(environment: Environment, plan: RolloutPlan) -> "RefreshPrefere
         "BakeTime": plan.bake_seconds,
         "SkipMatching": True,
         "AutoRollback": True,
-        "AlarmSpecification": {"Alarms": list(environment.critical_alarm_names)},
     }
+    if plan.watched:
+        wish |= {"AlarmSpecification": {"Alarms": list(environment.critical_alarm_names)}}
     if plan.pauses:
         wish |= {"CheckpointPercentages": list(plan.checkpoints), "CheckpointDelay": plan.checkpoint_seconds}
     return wish

@@ -74,7 +74,7 @@ def _replace(where: Environment, change: Replacement, rollout: RolloutPlan, leas
         refresh = instance_refresh.start_instance_refresh(where, version.number, rollout)
         say(f"instance refresh {refresh.id} to {version}")
     with phase("watch"):
-        service = gate.service_gate(where, rollout.lowest_capacity)
+        service = gate.service_gate(where, rollout.lowest_capacity) if rollout.watched else list
         instance_refresh.wait_until_refreshed(
             refresh, rollout, lambda: [*service(), *demands.reasons_to_stop(version.number)]
         )

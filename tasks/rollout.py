@@ -17,7 +17,8 @@ class RolloutPlan:
     """How a group is replaced: new instances are launched and healthy before old ones are drained and terminated.
 
     `lowest_capacity` and `highest_capacity` are numbers of instances, `checkpoints` the percentages at which AWS waits
-    for `checkpoint_seconds`; `expected_seconds` is AWS's time.
+    for `checkpoint_seconds`; `expected_seconds` is AWS's time. A `watched` one is undone when the service suffers; on
+    the way back from something bad the service suffers already, and must not stop the cure.
     """
 
     instances: int
@@ -32,6 +33,7 @@ class RolloutPlan:
     expected_seconds: int
     checkpoints: tuple[int, ...] = ()
     checkpoint_seconds: int = 0
+    watched: bool = True
 
     @property
     def pauses(self) -> int:
@@ -44,6 +46,10 @@ class RolloutPlan:
             f" about {math.ceil(self.expected_seconds / 60)} min"
             + (f", with pauses at {' and '.join(f'{one} %' for one in self.checkpoints[:-1])}" if self.pauses else "")
         )
+
+
+def as_way_back(plan: RolloutPlan) -> RolloutPlan:
+    return replace(plan, watched=False)
 
 
 def with_canary(plan: RolloutPlan, checkpoint_seconds: int) -> RolloutPlan:
