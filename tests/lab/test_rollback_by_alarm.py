@@ -1,4 +1,4 @@
-"""An instance refresh undoes itself when an alarm that watches it is raised: by what the load balancer sees, not by hand."""
+"""An instance refresh undoes itself when an alarm that watches it is raised by what the load balancer sees."""
 
 from collections.abc import Iterator
 from typing import Any
