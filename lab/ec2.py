@@ -92,10 +92,9 @@ class ElasticComputeCloud:
                 self._advance(machine, instance)
             self._send_lines(machine)
             machine.tell_docker()
-        running = [(one.instance, one.container.pid if one.container else None) for one in self._machines.values()]
-        self._metrics.publish_once_a_minute(
-            [(one, pid) for one, pid in running if one.state == "running"], self.lab.minutes.count
-        )
+        running = [one for one in self._machines.values() if one.instance.state == "running"]
+        leaders = ((one.instance, one.container.pid if one.container else None) for one in running)
+        self._metrics.publish_once_a_minute(leaders, self.lab.minutes.count)
         self._forget_terminated()
 
     def _new_machine(self, instance: Any) -> Machine:

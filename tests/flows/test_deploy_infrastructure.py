@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from typing import Any
 
 import boto3
@@ -13,6 +14,7 @@ from flows.deploy_infrastructure import deploy_infrastructure
 from tasks import aws
 from tasks.environment import PROJECT
 
+ALARM_SECONDS = 30
 pytestmark = pytest.mark.lab
 
 
@@ -26,6 +28,20 @@ def test_dev_is_built_serves_and_leaves_nothing_to_plan(built: dict[str, Any]) -
     url = aws.client("ssm").get_parameter(Name=f"/{PROJECT}/dev/alb_url")["Parameter"]["Value"]
     assert httpx.get(f"{url}/health", verify=False).json()["version"] == "1.0.0"
     assert check_environment("dev", return_state=True).is_completed()  # type: ignore[call-overload]
+
+
+@pytest.mark.usefixtures("built")
+def test_every_alarm_has_data_and_none_is_raised() -> None:
+    def states() -> dict[str, str]:
+        found = aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        return {
+            one["AlarmName"]: one["StateValue"] for one in found if not one["AlarmName"].startswith("TargetTracking")
+        }
+
+    deadline = time.monotonic() + ALARM_SECONDS
+    while set(states().values()) != {"OK"}:
+        assert time.monotonic() < deadline, states()
+        time.sleep(0.5)
 
 
 def test_building_it_again_changes_nothing(built: dict[str, Any]) -> None:
