@@ -100,9 +100,8 @@ def _find_revert(commit: str) -> git.Revert:
             " a release back, run: python -m flows.rollback_application"
         )
     revert = git.make_revert(change)
-    repository = github.find_repository()
     say(f"taking back {change}, on top of {revert.head[: git.SHORT_DIGITS]}: {', '.join(change.files)}")
-    say(f"pull request: {f'in {repository}' if repository else 'by hand, GitHub is not set up here'}")
+    say(f"to make it last: {github.describe_access()}")
     if unsaved := git.list_uncommitted(CODE):
         say(f"uncommitted changes are left alone and are not part of this: {', '.join(unsaved)}")
     return revert
@@ -118,11 +117,11 @@ def _plan(workspace: terraform.Workspace) -> Plan:
 
 def _make_it_last(environment: EnvironmentName, change: git.Commit) -> None:
     say(f"until the revert is merged, the next deploy_infrastructure from main brings {change} back to {environment}")
+    say(f"the revert by hand: {'; '.join(git.commands_to_revert(change))}")
     body = f"{environment} runs without this change since a run of `{NAME}`; until this is merged, the next deployment"
     address = github.open_revert_pull_request(change.sha, f'Revert "{change.subject}"', f"{body} brings it back.")
     if address:
-        return say(f"merge {address}")
-    return say(f"run: {'; '.join(git.commands_to_revert(change))}")
+        say(f"merge {address}")
 
 
 def _restore_state(environment: EnvironmentName, version: str, approved_plan: str | None, dry_run: bool) -> str:
@@ -137,6 +136,8 @@ def _restore_state(environment: EnvironmentName, version: str, approved_plan: st
         restore = state_versions.plan_restore(versions, version)
         inputs = infrastructure.read_inputs(environment)
         say(f"plan {restore.hash}: {'done already: ' if restore.is_done else ''}{restore}")
+        for line in restore.differences():
+            say(line)
     if dry_run:
         return restore.hash
     if not restore.is_done:

@@ -1,6 +1,7 @@
 """GitHub: the pull request that takes a commit back, where a Prefect Secret block and a Variable say how to open it."""
 
 import os
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tasks.report import say
 TOKEN = "github-token"  # noqa: S105 - the name of the block
 REPOSITORY = "github-repository"
 API = "github-api-url"
+NAME = re.compile(r"[\w.-]+/[\w.-]+")
 DEFAULT_API = "https://api.github.com"
 API_VERSION = "2022-11-28"
 TIMEOUT_SECONDS = 30
@@ -81,24 +83,20 @@ class Repository:
 
 
 @probe
-def find_repository() -> str | None:
-    """The repository in which a revert can be opened as a pull request, or None when GitHub is not set up here.
-
-    Raises:
-        PreconditionFailed: it is set up, but this token may not write to it.
-    """
+def describe_access() -> str:
+    """Where a revert will be opened, or why it has to be made by hand: an emergency does not wait for GitHub."""
     repository = _configured()
     if repository is None:
-        return None
-    answer = repository.call("GET", repository.path)
+        return "by hand, GitHub is not set up here"
+    try:
+        answer = repository.call("GET", repository.path)
+    except httpx.HTTPError as error:
+        return f"by hand, unless GitHub answers by then: {type(error).__name__} {error}"
     if answer.is_error:
-        raise PreconditionFailed(repository.refusal(f"GET {repository.path}", answer))
+        return f"by hand, {repository.refusal(f'GET {repository.path}', answer)}"
     if not answer.json().get("permissions", {}).get("push", True):
-        raise PreconditionFailed(
-            f"the token in the Secret block {TOKEN} may read {repository.name} and not write to it, expected one that"
-            " may write contents and pull requests. Put another token into the block, or remove it to revert by hand."
-        )
-    return repository.name
+        return f"by hand, the token in the Secret block {TOKEN} may read {repository.name} but not write to it"
+    return f"a pull request in {repository.name}"
 
 
 @action
@@ -126,15 +124,12 @@ def open_revert_pull_request(commit: str, title: str, body: str) -> str | None:
 
 
 def _configured() -> Repository | None:
-    name = Variable.get(REPOSITORY)
-    token = _read_token()
-    if not name or not token:
-        missing = f"Prefect Variable {REPOSITORY}" if not name else f"Prefect Secret block {TOKEN}"
-        say(f"GitHub is not set up here: there is no {missing}", note=False)
+    name, token = str(Variable.get(REPOSITORY) or ""), _read_token()
+    if not token or not NAME.fullmatch(name):
+        missing = f"Secret block {TOKEN}" if not token else f"Variable {REPOSITORY} of the form owner/name"
+        say(f"GitHub is not set up here: Prefect has no {missing}", note=False)
         return None
-    if str(name).count("/") != 1:
-        raise PreconditionFailed(f"the Prefect Variable {REPOSITORY} is '{name}', expected owner/name. Set it again.")
-    return Repository(str(name), str(Variable.get(API) or DEFAULT_API).rstrip("/"), token)
+    return Repository(name, str(Variable.get(API) or DEFAULT_API).rstrip("/"), token)
 
 
 def _read_token() -> SecretStr | None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -38,13 +38,17 @@ class StateVersion:
     etag: str = ""
     serial: int = 0
     lineage: str = ""
-    resources: int = 0
+    addresses: frozenset[str] = frozenset()
     digest: str = ""
     problem: str | None = None
 
     @property
     def is_readable(self) -> bool:
         return self.problem is None
+
+    @property
+    def resources(self) -> int:
+        return len(self.addresses)
 
     def __str__(self) -> str:
         return f"{self.id} ({self.problem or f'serial {self.serial}, {self.resources} resources'})"
@@ -57,6 +61,7 @@ class Restore:
     version: StateVersion
     serial: int
     current: StateVersion
+    newest: StateVersion  # that can be read and records anything
     is_done: bool
 
     @property
@@ -64,6 +69,11 @@ class Restore:
         """What a person approves; the same in a run that resumes half-way."""
         essence = f"{self.version.id} {self.version.digest} {self.serial}"
         return hashlib.sha256(essence.encode()).hexdigest()[:DIGEST_DIGITS]
+
+    def differences(self) -> list[str]:
+        """What the wanted version does not know, and what only it knows: the next plan makes or destroys that."""
+        missing, extra = self.newest.addresses - self.version.addresses, self.version.addresses - self.newest.addresses
+        return [f"not in it: {address}" for address in sorted(missing)] + [f"only in it: {a}" for a in sorted(extra)]
 
     def __str__(self) -> str:
         now = f"{self.current.id} ({self.current.problem or f'of lineage {self.current.lineage}'})"
@@ -120,7 +130,7 @@ def plan_restore(versions: Sequence[StateVersion], wanted: str) -> Restore:
         PreconditionFailed: it cannot be read or records another environment's life, or the current state is sound.
     """
     current = next(v for v in versions if v.is_current)
-    version = _require_usable(versions, wanted)
+    version, newest = _require_usable(versions, wanted)
     others = [v.serial for v in versions if v is not current]
     is_same = current.is_readable and current.digest == version.digest
     serial = max(v.serial for v in versions) + 1
@@ -130,7 +140,7 @@ def plan_restore(versions: Sequence[StateVersion], wanted: str) -> Restore:
             " older record does not change the cloud, the next plan would destroy or make again what it does not know."
             " To take a change back, run: python -m flows.rollback_infrastructure --commit <sha of the change>"
         )
-    return Restore(version, serial, current, is_done=is_same and current.serial > max(others, default=0))
+    return Restore(version, serial, current, newest, is_done=is_same and current.serial > max(others, default=0))
 
 
 @action
@@ -174,20 +184,20 @@ def require_restored(state: StateAddress, restore: Restore) -> StateVersion:
     return current
 
 
-def _require_usable(versions: Sequence[StateVersion], wanted: str) -> StateVersion:
+def _require_usable(versions: Sequence[StateVersion], wanted: str) -> tuple[StateVersion, StateVersion]:
     version = next((v for v in versions if v.id == wanted), None)
     if version is None or not version.is_readable:
         seen = f"cannot be read: {version.problem}" if version else f"is none of the newest {len(versions)}"
         raise PreconditionFailed(
             f"state version {wanted} {seen}, expected a readable one. List them: --restore-state-version list"
         )
-    built = next((v for v in versions if v.is_readable and v.resources), version)
-    if version.lineage != built.lineage:
+    newest = next((v for v in versions if v.is_readable and v.resources), version)
+    if version.lineage != newest.lineage:
         raise PreconditionFailed(
-            f"state version {wanted} is of lineage {version.lineage}, expected {built.lineage}, which recorded"
-            f" resources last: what version {built.id} records would be forgotten"
+            f"state version {wanted} is of lineage {version.lineage}, expected {newest.lineage}, which recorded"
+            f" resources last: what version {newest.id} records would be forgotten"
         )
-    return version
+    return version, newest
 
 
 def _read(version: StateVersion, body: bytes) -> StateVersion:
@@ -197,7 +207,7 @@ def _read(version: StateVersion, body: bytes) -> StateVersion:
     try:
         state = json.loads(body)
         about |= {"serial": int(state["serial"]), "lineage": str(state["lineage"])}
-        about["resources"] = _count(state["resources"])
+        about["addresses"] = frozenset(_addresses(state["resources"]))
         record = [state["lineage"], state.get("outputs"), state["resources"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         serial = SERIAL.search(body)
@@ -207,8 +217,11 @@ def _read(version: StateVersion, body: bytes) -> StateVersion:
     return StateVersion(**{**about, "digest": digest})
 
 
-def _count(resources: list[dict[str, Any]]) -> int:
-    return sum(len(r.get("instances", [])) for r in resources if r.get("mode") == "managed")
+def _addresses(resources: list[dict[str, Any]]) -> Iterator[str]:
+    for resource in (r for r in resources if r["mode"] == "managed"):
+        address = ".".join(filter(None, (resource.get("module"), resource["type"], resource["name"])))
+        for instance in resource["instances"]:
+            yield address + (f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else "")
 
 
 def _fetch(state: StateAddress, version_id: str) -> bytes:

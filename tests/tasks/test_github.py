@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.artifacts import Artifact
 from prefect.variables import Variable
 
 from tasks import git, github
-from tasks.errors import PreconditionFailed
-from tasks.github import GitHubRefused, find_repository, open_revert_pull_request
+from tasks.github import GitHubRefused, describe_access, open_revert_pull_request
 from tasks.procedure import procedure
+from tasks.report import say
 from tests.github import GitHub, serving, set_up
 from tests.repository import Repository, make_repository
 
@@ -26,7 +27,7 @@ def take_back(commit: str) -> str | None:
     Args:
         commit: What to take back.
     """
-    find_repository()
+    say(describe_access())
     return open_revert_pull_request(commit, "Revert it", "Because of the alarm.")
 
 
@@ -41,7 +42,7 @@ def account(prefect_server: str) -> Iterator[GitHub]:
 def hub(account: GitHub) -> GitHub:
     account.pulls.clear()
     account.brought.clear()
-    account.refuses, account.can_push, account.token = None, True, CANARY
+    account.refuses, account.can_push, account.failures = None, True, 0
     return account
 
 
@@ -114,18 +115,16 @@ def test_a_run_killed_after_the_push_opens_the_pull_request(hub: GitHub, reposit
 
 
 def test_a_server_error_is_tried_again(hub: GitHub, bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for unit in (find_repository, open_revert_pull_request):
-        monkeypatch.setattr(unit, "retry_delay_seconds", 0)
-    hub.failures = 1
+    monkeypatch.setattr(open_revert_pull_request, "retry_delay_seconds", 0)
+    hub.failures = 2
     assert take_back(bad) == hub.open[0]["html_url"]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("token", "another", "answered GET .* with 401"),
-        ("can_push", False, "may read acme/shop and not write to it"),
-        ("name", "acme/renamed", "answered GET .* with 404"),
+        ("token", "another", "with 401"),
+        ("name", "acme/renamed", "with 404"),
         ("refuses", f"Something went wrong with {CANARY}", "answered revertPullRequest with 200"),
     ],
 )
@@ -140,17 +139,32 @@ def test_a_refusal_says_what_github_wants_and_never_the_token(
 ) -> None:
     hub.merge("topic", bad)
     monkeypatch.setattr(hub, name, value)
-    with caplog.at_level(logging.DEBUG), pytest.raises((PreconditionFailed, GitHubRefused), match=message) as refusal:
+    with caplog.at_level(logging.DEBUG), pytest.raises(GitHubRefused, match=message) as refusal:
         take_back(bad)
     assert hub.open == []
-    assert CANARY not in str(refusal.value)
-    assert CANARY not in caplog.text
+    report = Artifact.get("take-back")
+    assert report
+    assert message in str(report.data)  # type: ignore[union-attr]
+    assert CANARY not in f"{refusal.value} {caplog.text} {report}"
+
+
+def test_a_token_that_may_not_write_and_a_github_that_is_away_are_known_before_the_rollback(hub: GitHub) -> None:
+    hub.can_push = False
+    assert (
+        describe_access.fn()
+        == "by hand, the token in the Secret block github-token may read acme/shop but not write to it"
+    )
+    hub.failures = 1
+    assert "502 Bad Gateway" in describe_access.fn()
+    hub.can_push = True
+    assert describe_access.fn() == "a pull request in acme/shop"
 
 
 def test_where_github_is_not_set_up_nothing_is_opened(hub: GitHub, bad: str) -> None:
     Variable.unset(github.REPOSITORY)
     try:
-        assert (find_repository.fn(), open_revert_pull_request.fn(bad, "t", "b")) == (None, None)
+        assert open_revert_pull_request.fn(bad, "t", "b") is None
+        assert describe_access.fn() == "by hand, GitHub is not set up here"
     finally:
         Variable.set(github.REPOSITORY, NAME, overwrite=True)
     assert hub.open == []

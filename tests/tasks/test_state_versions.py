@@ -33,7 +33,14 @@ def state(serial: int, *resources: str, lineage: str = "ours") -> bytes:
             "lineage": lineage,
             "outputs": {},
             "resources": [
-                {"mode": "managed", "name": name, "instances": [{"attributes": {"id": SECRET}}]} for name in resources
+                {
+                    "mode": "managed",
+                    "module": "module.it",
+                    "type": "aws_it",
+                    "name": name,
+                    "instances": [{"index_key": "a", "attributes": {"id": SECRET}}],
+                }
+                for name in resources
             ],
         },
         indent=2,
@@ -95,6 +102,16 @@ def test_a_lost_or_corrupt_state_is_made_readable_and_stays_in_the_bucket(s3: An
     assert restore.serial > max(v.serial for v in versions() if not v.is_current)
     assert before < {v.id for v in versions()}
     assert require_restored.fn(STATE, restore).is_current
+
+
+def test_what_an_older_version_does_not_know_is_named(s3: Any) -> None:
+    old = put(state(4, "vpc", "queue"))
+    put(state(5, "vpc", "db"))
+    lose("deleted")
+    assert plan_restore(versions(), old).differences() == [
+        'not in it: module.it.aws_it.db["a"]',
+        'only in it: module.it.aws_it.queue["a"]',
+    ]
 
 
 def test_a_restore_that_was_killed_half_way_is_the_same_restore(s3: Any) -> None:
