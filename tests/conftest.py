@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,11 @@ def fresh_lab(lab: dict[str, Any], call_tool: Callable[..., Any], monkeypatch: p
 def client(fresh_lab: dict[str, Any]) -> Callable[..., Any]:
     """`client("rds")`: a boto3 client that asks once, so that a test sees what the lab answered."""
 
+    session = boto3.session.Session()  # boto3's default session would remember another lab's address
+
+    @cache
     def make(service: str, **config: Any) -> Any:
-        settings = Config(retries={"total_max_attempts": 1}, **config)
-        session = boto3.session.Session()  # boto3's default session would remember another lab's address
-        return session.client(service, config=settings)
+        return session.client(service, config=Config(retries={"total_max_attempts": 1}, **config))
 
     return make
 
