@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import httpx
 import psutil
 from rich.console import Console
 from rich.table import Table
+
+from lab.load import Load
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / "build" / "demo"
@@ -102,18 +103,9 @@ class Demo:
     def load(self) -> Iterator[None]:
         """Send requests while a step runs, and add what became of them to its row."""
         url = self._python("-m", "deployments.demo", "url").strip()
-        sender = subprocess.Popen(
-            [sys.executable, "-m", "lab", "load", f"{url}/items", "--rate", str(LOAD_RATE), "--seconds", "3600"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        with Load(f"{url}/items", rate=LOAD_RATE) as load:
             yield
-        finally:
-            sender.send_signal(signal.SIGTERM)
-            told = json.loads(sender.communicate()[0])
-            self.steps[-1].sent, self.steps[-1].failed = told["sent"], told["failed"]
+        self.steps[-1].sent, self.steps[-1].failed = load.result["sent"], load.result["failed"]
 
     def _python(self, *arguments: str) -> str:
         done = subprocess.run(

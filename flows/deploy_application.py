@@ -48,7 +48,7 @@ def deploy_application(
         wanted = ecr.describe_image(image)
         ecr.require_scanned(wanted)
         lock.require_free(environment)
-        group = autoscaling.describe_group(where.asg_name)
+        group = autoscaling.settle(where.asg_name)
         running = launch_template.describe_version(group.template_id, group.template_version)
         change = find_replacement(where, Configuration(wanted.reference, running.configuration.ami_id))
         if change.stage == "new":

@@ -51,7 +51,7 @@ def patch_instances(
     with phase("check"):
         where = describe_environment(environment)
         lock.require_free(environment)
-        group = autoscaling.describe_group(where.asg_name)
+        group = autoscaling.settle(where.asg_name)
         running = launch_template.describe_version(group.template_id, group.template_version)
         release, latest = ecr.describe_image(running.image), ec2.find_latest_ami()
         needs = describe_needs(group, latest)

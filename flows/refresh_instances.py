@@ -45,7 +45,7 @@ def refresh_instances(
     with phase("check"):
         where = describe_environment(environment)
         lock.require_free(environment)
-        group = autoscaling.describe_group(where.asg_name)
+        group = autoscaling.settle(where.asg_name)
         running = launch_template.describe_version(group.template_id, group.template_version)
         release = ecr.describe_image(running.image)
         change = find_replacement(where, Configuration(running.image, running.configuration.ami_id, request))

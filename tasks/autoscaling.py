@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks import aws
-from tasks.errors import PreconditionFailed, VerificationFailed
+from tasks.errors import PreconditionFailed, VerificationFailed, WaitTimedOut
 from tasks.kinds import probe
+from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
     from types_boto3_autoscaling import AutoScalingClient
+
+SETTLE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,24 @@ def describe_group(asg_name: str) -> Group:
             for i in group["Instances"]
         ),
     )
+
+
+@probe
+def settle(asg_name: str) -> Group:
+    """The group once it has the instances that it wants: one that is scaling gets there in minutes.
+
+    One that does not is returned as it is; `require_replaceable` says what is wrong with it.
+    """
+    try:
+        return wait_until(
+            f"Auto Scaling group {asg_name}",
+            lambda: describe_group.fn(asg_name),
+            lambda group: len(group.in_service) >= group.desired_capacity,
+            timeout_seconds=SETTLE_SECONDS,
+            expected="all of its instances in service",
+        )
+    except WaitTimedOut:
+        return describe_group.fn(asg_name)
 
 
 def require_replaceable(group: Group) -> None:

@@ -2,17 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tasks import autoscaling, ssm
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
 from tasks.report import say
 
-# On the instance, past the load balancer: the container answers, and the machine has room to live.
-COMMANDS = (
-    "curl -fsS -m 5 http://localhost:5000/ready",
-    "test \"$(df --output=pcent / | tail -n 1 | tr -dc '0-9')\" -lt 90",
-)
+COMMANDS = tuple(Path(__file__).with_suffix(".sh").read_text().splitlines())
 SECONDS = 60
 
 

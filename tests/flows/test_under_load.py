@@ -1,0 +1,68 @@
+"""What users see at 100 requests/s while instances are replaced, and proof that this harness sees what goes wrong."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flows.patch_instances import patch_instances
+from flows.rollback_application import rollback_application
+from lab.load import Load
+from tasks import instance_refresh, launch_template
+from tasks.environment import describe_environment
+from tasks.rollout import plan_rollout, with_canary
+from tests.stack import Stack, build_stack, publish_ami
+
+RATE = 100  # requests per second
+INSTANCES = 6
+
+
+@pytest.fixture
+def stack(account: dict[str, Any], client: Callable[[str], Any]) -> Stack:
+    return build_stack(account, client, INSTANCES)
+
+
+def load(stack: Stack) -> Load:
+    return Load(f"{stack.url}/items", rate=RATE)
+
+
+def test_patching_six_instances_fails_no_request(stack: Stack) -> None:
+    publish_ami(stack)
+    with load(stack) as sent:
+        state = patch_instances(  # type: ignore[call-overload]
+            "dev",
+            batch_percentage=50,
+            canary_minutes=1,
+            bake_minutes=0,
+            outside_window_because="a test does not wait for Sunday",
+            return_state=True,
+        )
+    assert state.is_completed()
+    assert stack.running_versions() == {"2"}
+    assert sent.result["failed"] == 0
+    assert sent.result["sent"] > RATE
+
+
+def test_rolling_a_half_finished_release_back_fails_no_request(stack: Stack) -> None:
+    where, image = describe_environment.fn("dev"), stack.push("2.0.0")
+    current = launch_template.describe_version.fn(stack.template, 1)
+    wanted = launch_template.Configuration(f"{where.ecr_repository_url}@{image}", current.configuration.ami_id)
+    version = launch_template.create_version.fn(current, wanted)
+    with load(stack) as sent:
+        half = with_canary(plan_rollout(INSTANCES, 50, 0, 0), 3600)
+        instance_refresh.start_instance_refresh.fn(where, version.number, half)
+        stack.wait_until(lambda: "2.0.0" in stack.served())
+        assert rollback_application("dev", compare_with_terraform=False, return_state=True).is_completed()  # type: ignore[call-overload]
+    assert stack.refreshes()[0]["Status"] == "RollbackSuccessful"
+    assert (stack.served(), stack.running_versions(), stack.template_versions()) == ({"1.0.0"}, {"1"}, [1])
+    assert set(sent.result["by_version"]) == {"1.0.0", "2.0.0"}
+    assert sent.result["failed"] == 0
+
+
+def test_an_instance_that_ends_without_being_drained_shows_as_failed_requests(stack: Stack) -> None:
+    victim = stack.group()["Instances"][0]["InstanceId"]
+    with load(stack) as sent:
+        stack.wait_until(lambda: victim in {one["InstanceId"] for one in stack.group()["Instances"]})
+        stack.clients("ec2").terminate_instances(InstanceIds=[victim])
+        stack.wait_until(lambda: victim not in {one["InstanceId"] for one in stack.group()["Instances"]})
+    assert sent.result["failed"] > 0
