@@ -1,6 +1,7 @@
 """The step of the control loop that evaluates alarms, and what a change of state means."""
 
 import json
+import logging
 from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
@@ -12,7 +13,10 @@ from lab.alarm_datapoints import condition_of, datapoints, has_too_few_samples, 
 from lab.alarm_evaluation import Datapoint, Verdict, evaluate
 from lab.alarm_history import remember
 from lab.alarm_rule import parse
+from lab.extend import AWSError
 from lab.lab import Lab
+
+log = logging.getLogger("lab")
 
 
 class AlarmStates:
@@ -35,7 +39,11 @@ class AlarmStates:
                     self._follow_rule(backend, alarm)
 
     def _evaluate(self, backend: Any, alarm: Any) -> None:
-        recent = datapoints(alarm, backend.arrivals)
+        try:
+            recent = datapoints(alarm, backend.arrivals)
+        except AWSError:  # math that these numbers don't allow: AWS's EVALUATION_ERROR, the state stays
+            log.exception("alarm %s", alarm.name)
+            return
         if has_too_few_samples(alarm, recent):
             return
         verdict = evaluate(condition_of(alarm), recent)

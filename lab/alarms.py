@@ -14,6 +14,8 @@ from lab.alarm_history import remember
 from lab.alarm_rule import STATES, BadRule, parse
 from lab.alarm_states import AlarmStates
 from lab.extend import AWSError, Method, around, operation
+from lab.metric_math import TimeSeries, evaluate
+from lab.metric_series import STATISTICS, is_percentile, is_statistic
 
 STATE_FIELDS = (
     "state_value",
@@ -91,11 +93,29 @@ def put_metric_alarm(original: Method, self: Any, name: str, **settings: Any) ->
 
 
 def require_evaluable(original: Method, response: Any) -> Any:
-    if not response._get_param("AlarmRule") and response._get_param("ComparisonOperator") not in COMPARISONS:
-        comparison = response._get_param("ComparisonOperator")
-        words = f"ComparisonOperator '{comparison}' needs anomaly detection, which this lab lacks: use one of"
-        raise AWSError("ValidationError", f"{words} {', '.join(COMPARISONS)}")
+    """What could not be evaluated is refused at once: an alarm that stays silent is worse than none."""
+    if not response._get_param("AlarmRule"):
+        comparison, percentile = response._get_param("ComparisonOperator"), response._get_param("ExtendedStatistic")
+        if comparison not in COMPARISONS:
+            words = f"ComparisonOperator '{comparison}' needs anomaly detection, which this lab lacks: use one of"
+            raise AWSError("ValidationError", f"{words} {', '.join(COMPARISONS)}")
+        if percentile and not is_percentile(percentile):
+            words = f"The value {percentile} for parameter ExtendedStatistic is not supported"
+            raise AWSError("InvalidParameterValue", f"{words} by this lab: use a percentile such as p95")
+        _require_calculable(response._get_param("Metrics") or [])
     return original(response)
+
+
+def _require_calculable(queries: list[dict[str, Any]]) -> None:
+    """Each query once, without data."""
+    found: dict[str, TimeSeries] = {}
+    for query in (one for one in queries if "MetricStat" in one):
+        if not is_statistic(query["MetricStat"]["Stat"]):
+            words = f"Stat '{query['MetricStat']['Stat']}' of query '{query['Id']}' is not offered by this lab"
+            raise AWSError("ValidationError", f"{words}: use a percentile or one of {', '.join(STATISTICS)}")
+        found[query["Id"]] = {}
+    for query in (one for one in queries if "Expression" in one):
+        found[query["Id"]] = evaluate(query["Expression"], found)
 
 
 def put_composite_alarm(response: Any) -> Any:

@@ -236,10 +236,24 @@ class TestActions:
         assert take() == []
 
 
-@pytest.mark.parametrize("comparison", ["LessThanLowerOrGreaterThanUpperThreshold", "GreaterThanUpperThreshold"])
-def test_anomaly_detection_is_refused(cloudwatch: Any, comparison: str) -> None:
-    with pytest.raises(ClientError, match="anomaly detection"):
-        make(cloudwatch, "Odd", ComparisonOperator=comparison)
+METRIC = {"Namespace": "Demo", "MetricName": "Errors"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "anomaly detection"),
+        ({"ExtendedStatistic": "pxy"}, "use a percentile"),
+        ({"Metrics": [{"Id": "a", "MetricStat": {"Metric": METRIC, "Period": 60, "Stat": "TM(5%:95%)"}}]}, "Stat 'TM"),
+        ({"Metrics": [{"Id": "a", "Expression": "nobody / 2"}]}, "Error in expression"),
+        ({"Metrics": [{"Id": "a", "Expression": "ANOMALY_DETECTION_BAND(1, 2)"}]}, "not offered by this lab"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_could_never_be_evaluated_is_refused(cloudwatch: Any, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        make(cloudwatch, "Odd", **settings)
+    assert words in refused.value.response["Error"]["Message"]
 
 
 @pytest.mark.parametrize("rule", ["ALARM(left", "ALARM(left) NAND ALARM(right)", "AND"])
