@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tasks.errors import PreconditionFailed
 from tasks.kinds import action, probe
 
@@ -119,12 +121,16 @@ def make_revert(commit: Commit) -> Revert:
 @contextmanager
 def exported(commit: str, folder: str) -> Iterator[Path]:
     """The files below `folder` as they are in a commit, in a private place for as long as they are needed."""
-    with tempfile.TemporaryDirectory(prefix="runbook-source-") as place:
-        archive = Path(place) / "source.tar"
+    place = _private_folder()
+    for left in place.glob("source-*"):
+        if not psutil.pid_exists(int(left.name.split("-")[1])):  # its run was killed
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"source-{os.getpid()}-", dir=place) as own:
+        archive = Path(own) / "source.tar"
         _git("archive", "--format=tar", f"--output={archive}", commit, "--", folder)
         with tarfile.open(archive) as tar:
-            tar.extractall(place, filter="data")
-        yield Path(place) / folder
+            tar.extractall(own, filter="data")
+        yield Path(own) / folder
 
 
 def find_remote(repository: str) -> tuple[str, str] | None:
@@ -159,8 +165,7 @@ def commands_to_revert(commit: Commit) -> tuple[str, ...]:
 @contextmanager
 def _worktree() -> Iterator[tuple[Path, str]]:
     """A second working tree of HEAD. Only one run at a time has it, so what is found there was left by a killed one."""
-    place = Path(_git("rev-parse", "--path-format=absolute", "--git-common-dir").stdout.strip()) / FOLDER
-    place.mkdir(exist_ok=True)
+    place = _private_folder()
     head = _git("rev-parse", "HEAD").stdout.strip()
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # given back by the kernel, however this process ends
@@ -170,6 +175,12 @@ def _worktree() -> Iterator[tuple[Path, str]]:
             yield place / "worktree", head
         finally:
             _remove(place / "worktree")
+
+
+def _private_folder() -> Path:
+    place = Path(_git("rev-parse", "--path-format=absolute", "--git-common-dir").stdout.strip()) / FOLDER
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def _remove(worktree: Path) -> None:

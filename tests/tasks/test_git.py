@@ -1,5 +1,6 @@
 """A commit of this checkout and the commit that takes it back, by the real git in a repository of the test's own."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -117,6 +118,18 @@ def test_what_a_killed_run_left_is_cleared_away(repository: Repository) -> None:
     (left / "terraform" / "main.tf").write_text("half a revert\n")
     assert repository.git("show", f"{revert(bad).sha}:terraform/main.tf") == "one"
     assert list_worktrees(repository) == 1
+
+
+def test_the_files_that_a_killed_run_left_are_cleared_away(repository: Repository) -> None:
+    made = revert(repository.commit("worse", {"terraform/main.tf": "two\n"}))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = repository.root / ".git" / git.FOLDER / f"source-{dead.pid}-of-old"
+    living = left.with_name(f"source-{os.getppid()}-at-work")
+    for folder in (left, living):
+        folder.mkdir()
+    with git.exported(made.sha, "terraform"):
+        assert (left.exists(), living.exists()) == (False, True)
 
 
 def test_the_branch_is_pushed_once(repository: Repository, tmp_path: Path) -> None:
