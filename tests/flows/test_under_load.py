@@ -1,8 +1,11 @@
 """What users see at 100 requests/s while instances are replaced, and proof that this harness sees what goes wrong."""
 
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from flows.patch_instances import patch_instances
@@ -61,8 +64,15 @@ def test_rolling_a_half_finished_release_back_fails_no_request(stack: Stack) -> 
 
 def test_an_instance_that_ends_without_being_drained_shows_as_failed_requests(stack: Stack) -> None:
     victim = stack.group()["Instances"][0]["InstanceId"]
+
+    def process() -> int | None:
+        machines = httpx.get(f"{stack.lab['url']}/lab/status").json()["parts"]["ElasticComputeCloud"]
+        found: int | None = machines[victim]["pid"]
+        return found
+
     with load(stack) as sent:
-        stack.wait_until(lambda: victim in {one["InstanceId"] for one in stack.group()["Instances"]})
-        stack.clients("ec2").terminate_instances(InstanceIds=[victim])
-        stack.wait_until(lambda: victim not in {one["InstanceId"] for one in stack.group()["Instances"]})
+        killed = process()
+        assert killed
+        os.kill(killed, signal.SIGKILL)
+        stack.wait_until(lambda: process() not in (None, killed))
     assert sent.result["failed"] > 0
