@@ -35,7 +35,7 @@ down: $(VENV)/.ready
 
 # Two at a time: most tests wait for something real, and each process has a lab and a Prefect server of its own.
 test: setup
-	@$(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	$(VENV)/bin/ruff check

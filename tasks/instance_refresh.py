@@ -22,6 +22,7 @@ ROLLING_BACK = frozenset({"Cancelling", "RollbackInProgress"})
 UNDONE = ROLLING_BACK | {"Failed", "Cancelled", "RollbackSuccessful", "RollbackFailed"}
 PATIENCE = 3  # a refresh may take this many times its expected duration before we call its outcome unknown
 SHORTEST_TIMEOUT_SECONDS = 1800
+LONGEST_END_SECONDS = 5400  # AWS itself gives a refresh up that makes no progress for an hour
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def wait_until_ended(refresh: Refresh, on_look: Callable[[], None] = lambda: Non
         f"instance refresh {refresh.id}",
         look,
         lambda now: not now.runs,
-        timeout_seconds=SHORTEST_TIMEOUT_SECONDS * PATIENCE,
+        timeout_seconds=LONGEST_END_SECONDS,
         expected="its end",
     )
 

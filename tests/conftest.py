@@ -25,6 +25,13 @@ PREFECT_SERVICES_OFF = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may run side by side: modules, but all that use the environment which Terraform builds share one process."""
+    for item in items:
+        shared = "built_by_terraform" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("terraform" if shared else item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The running lab as its lab.json tells it (url, env, pid, speed), and its home."""

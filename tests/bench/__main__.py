@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,17 +16,19 @@ from typing import Any
 import boto3
 import httpx
 from botocore.config import Config
+from prefect import get_client
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from lab.load import Load
 from tests.bench import application
-from tests.stack import Stack, build_stack
+from tests.stack import Stack, build_stack, publish_ami
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build" / "bench.json"
 RATES = (50, 200)  # requests per second
 GROUPS = (3, 30, 100)  # instances
+PATCHED = (10, 100)  # instances
 
 
 def main() -> None:
@@ -42,6 +45,11 @@ def main() -> None:
             str(size): _told(f"rollout of {size} instances", lambda size=size: rollout_of(lab, clients, size))
             for size in GROUPS
         }
+        figures["patch_by_size"] = {
+            str(size): _told(f"patch of {size} instances", lambda size=size: patch_of(lab, clients, size))
+            for size in PATCHED
+        }
+        figures["way_back"] = _told("a bad release that is noticed", lambda: way_back(lab, clients))
     RESULT.write_text(json.dumps(figures, indent=2))
     print(f"{json.dumps(figures, indent=2)}\n{RESULT.relative_to(ROOT)}")
 
@@ -60,10 +68,35 @@ def rollout_under_load(lab: dict[str, Any], clients: Callable[[str], Any], rate:
 
 
 def rollout_of(lab: dict[str, Any], clients: Callable[[str], Any], size: int) -> dict[str, Any]:
-    """AWS calls by operation, and the seconds that we add to what AWS itself needs."""
     stack = fresh_stack(lab, clients, size)
+    return cost_of(lab, stack, lambda: deploy(stack, "2.0.0"))
+
+
+def patch_of(lab: dict[str, Any], clients: Callable[[str], Any], size: int) -> dict[str, Any]:
+    from flows.patch_instances import patch_instances  # noqa: PLC0415 - Prefect reads its settings at import
+
+    stack = fresh_stack(lab, clients, size)
+    publish_ami(stack, "CVE-2026-0001")
+    wish = {"bake_minutes": 0, "canary_minutes": 1, "outside_window_because": "a measurement"}
+    return cost_of(lab, stack, lambda: _seconds(lambda: patch_instances("dev", **wish)))
+
+
+def way_back(lab: dict[str, Any], clients: Callable[[str], Any]) -> dict[str, Any]:
+    """From noticing that a release fails its users to the moment from which the old one answers every request."""
+    from flows.deploy_application import deploy_application  # noqa: PLC0415 - Prefect reads its settings at import
+
+    stack = fresh_stack(lab, clients, 3)
+    deploy_application("dev", stack.push("2.0.0", "failing"), bake_minutes=0, return_state=True)
+    with get_client(sync_client=True) as client:
+        address = f"{client.api_url}artifacts/deploy-application-dev/latest"
+    told = httpx.get(address, timeout=30).raise_for_status().json()["data"]
+    return {"seconds": float(re.findall(r"version before ([\d.]+) s after", told)[0]), "speed": lab["speed"]}
+
+
+def cost_of(lab: dict[str, Any], stack: Stack, change: Callable[[], float]) -> dict[str, Any]:
+    """AWS calls by operation, and the seconds that we add to what AWS itself needs."""
     before = counts(lab)
-    took = deploy(stack, "2.0.0")
+    took = change()
     after = counts(lab)
     refresh = stack.refreshes()[0]
     of_aws = (refresh["EndTime"] - refresh["StartTime"]).total_seconds()
@@ -81,8 +114,12 @@ def deploy(stack: Stack, version: str) -> float:
     from flows.deploy_application import deploy_application  # noqa: PLC0415 - Prefect reads its settings at import
 
     image = stack.push(version)
+    return _seconds(lambda: deploy_application("dev", image, bake_minutes=0))
+
+
+def _seconds(act: Callable[[], Any]) -> float:
     began = time.monotonic()
-    deploy_application("dev", image, bake_minutes=0)
+    act()
     return time.monotonic() - began
 
 

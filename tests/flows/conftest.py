@@ -50,7 +50,7 @@ def built_by_terraform(prefect_server: str, tmp_path_factory: pytest.TempPathFac
             )
             image = pushed.stdout.split()[-1].partition("@")[2]
             state = deploy_infrastructure("dev", image, return_state=True)  # type: ignore[call-overload]
-        yield {"image": image, "state": state, "env": env, "prefect": prefect_server}
+        yield {"image": image, "state": state, "env": env, "prefect": prefect_server, "home": str(home)}
     finally:
         subprocess.run([*command, "down"], cwd=ROOT, check=True)
 

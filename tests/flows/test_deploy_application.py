@@ -1,11 +1,13 @@
 """Rolling out a release: what users see, what AWS holds afterwards, and what is refused."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 from typing import Any
 
+import httpx
 import pytest
 from prefect.client.schemas.objects import State
 
@@ -91,6 +93,24 @@ def test_of_two_deployments_started_at_once_one_is_carried_out_and_the_other_ref
     assert (stack.served(), stack.running_versions()) == ({ended[0]}, {"2"})
     assert (len(stack.refreshes()), stack.template_versions()) == (1, [1, 2])
     assert "expected" in told[ended[1]]
+
+
+def test_a_rollout_that_never_ends_is_undone_and_red(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance_refresh, "SHORTEST_TIMEOUT_SECONDS", 4)
+    monkeypatch.setattr(instance_refresh, "PATIENCE", 0)
+    stack.clients("autoscaling").suspend_processes(AutoScalingGroupName=stack.asg, ScalingProcesses=["Launch"])
+    instances = {i["InstanceId"] for i in stack.group()["Instances"]}
+    state = deploy(stack.push("2.0.0"))
+    assert state.is_failed()
+    assert "expected 'Successful'" in message(state)
+    assert {i["InstanceId"] for i in stack.group()["Instances"]} == instances
+    assert (stack.served(), stack.template_versions()) == ({"1.0.0"}, [1])
+
+
+def test_a_failed_release_s_report_says_how_long_users_met_it(stack: Stack, prefect_server: str) -> None:
+    assert deploy(stack.push("4.0.0", "failing")).is_failed()
+    report = httpx.get(f"{prefect_server}/artifacts/deploy-application-dev/latest").raise_for_status().json()
+    assert re.search(r"every request was served by the version before \d+\.\d s after the failure", report["data"])
 
 
 def test_after_a_failed_release_a_good_one_can_follow(stack: Stack) -> None:
