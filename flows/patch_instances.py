@@ -13,18 +13,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import approval, autoscaling, ec2, ecr, gate, launch_template, maintenance_window, measurement
+from tasks import autoscaling, ec2, ecr, gate, launch_template, maintenance_window
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.launch_template import Configuration
+from tasks.measurement import Comparison
 from tasks.patching import describe_needs, is_patched, say_closed, say_needs
 from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances
 from tasks.replacement import find_replacement
 from tasks.report import phase, say
-from tasks.rollout import ReplacementPlan, plan_rollout, with_canary
+from tasks.rollout import plan_rollout, with_canary
 from tasks.smoke_test import SmokeTest
+
+NAME = "patch-instances"
 
 
 @procedure
@@ -63,29 +66,19 @@ def patch_instances(
         if change.stage == "new":
             autoscaling.require_replaceable(group)
             gate.require_calm(where)
-    with phase("plan"):
         smooth = plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
         rollout = with_canary(smooth, canary_minutes * 60)
-        plan = ReplacementPlan(environment, str(change.wanted), change.replaced, rollout)
-        say(f"plan {plan.hash}, {change.stage}: {plan}")
         if change.stage == "new":
             say(maintenance_window.require_allowed(datetime.now(UTC), rollout.expected_seconds, outside_window_because))
-    if dry_run:
-        return plan.hash
-    if change.stage in ("new", "begun"):
-        with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
-    with lock.change_lock(environment, "patch-instances") as lease:
-        before = measurement.measure_before(where, str(change.wanted), begins=change.stage == "new")
-        smoke = SmokeTest(where)
+    smoke, comparison = SmokeTest(where), Comparison(where, str(change.wanted), begins=change.stage == "new")
 
-        def proof(version: int) -> None:
-            smoke.require_passed(version)
-            measurement.require_no_worse(before, measurement.measure(where))
-            say_closed(needs, where.asg_name, latest)
+    def proof(version: int) -> None:
+        smoke.require_passed(version)
+        comparison.require_no_worse()
+        say_closed(needs, where.asg_name, latest)
 
-        replace_instances(where, change, rollout, lease, Demands(release.tags, smoke.reasons_to_stop, proof))
-    return plan.hash
+    demands = Demands(release.tags, comparison.remember, smoke.reasons_to_stop, proof)
+    return replace_instances(NAME, where, change, rollout, demands, approved_plan, dry_run)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import approval, autoscaling, ecr, gate, launch_template
+from tasks import autoscaling, ecr, gate, launch_template
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
@@ -20,7 +20,9 @@ from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances
 from tasks.replacement import find_replacement
 from tasks.report import phase, say
-from tasks.rollout import ReplacementPlan, plan_rollout
+from tasks.rollout import plan_rollout
+
+NAME = "refresh-instances"
 
 
 @procedure
@@ -54,18 +56,8 @@ def refresh_instances(
         if change.stage == "new":
             autoscaling.require_replaceable(group)
             gate.require_calm(where)
-    with phase("plan"):
-        rollout = plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
-        plan = ReplacementPlan(environment, str(change.wanted), change.replaced, rollout)
-        say(f"plan {plan.hash}, {change.stage}: {plan}")
-    if dry_run:
-        return plan.hash
-    if change.stage in ("new", "begun"):
-        with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
-    with lock.change_lock(environment, "refresh-instances") as lease:
-        replace_instances(where, change, rollout, lease, Demands(release.tags))
-    return plan.hash
+    rollout = plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
+    return replace_instances(NAME, where, change, rollout, Demands(release.tags), approved_plan, dry_run)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import application, approval, autoscaling, instance_refresh, launch_template, releases
-from tasks import change_lock as lock
+from tasks import application, autoscaling, instance_refresh, launch_template, releases
 from tasks.agreement import require_agreement
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
@@ -22,7 +21,9 @@ from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances, take_back_unfinished
 from tasks.replacement import find_replacement
 from tasks.report import phase, say
-from tasks.rollout import ReplacementPlan, as_way_back, plan_rollout
+from tasks.rollout import as_way_back, plan_rollout
+
+NAME = "rollback-application"
 
 
 @procedure
@@ -56,32 +57,22 @@ def rollback_application(
         releases.say_releases(known, digest, schema)
         unfinished = to is None and instance_refresh.find_highest_version(where.asg_name) > running.number
         target = releases.named(known, digest) if unfinished else releases.plan_target(known, digest, schema, to)
-        rollout = as_way_back(
-            plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
-        )
         say(f"back to {target}{', from a rollout that is not finished or was taken back' if unfinished else ''}")
+    rollout = as_way_back(
+        plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
+    )
     if unfinished:
-        plan = ReplacementPlan(environment, str(running.configuration), "an unfinished rollout", rollout)
+        plan = take_back_unfinished(where, running, rollout, target.image.tags, approved_plan, dry_run)
     else:
         change = find_replacement(where, Configuration(target.image.reference, running.configuration.ami_id))
-        plan = ReplacementPlan(environment, str(change.wanted), change.replaced, rollout)
-    with phase("plan"):
-        say(f"plan {plan.hash}: {plan}")
+        plan = replace_instances(NAME, where, change, rollout, Demands(target.image.tags), approved_plan, dry_run)
     if dry_run:
-        return plan.hash
-    if unfinished or change.stage in ("new", "begun"):
-        with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
-    if unfinished:
-        take_back_unfinished(where, running, rollout, target.image.tags)
-    else:
-        with lock.change_lock(environment, "rollback-application") as lease:
-            replace_instances(where, change, rollout, lease, Demands(target.image.tags))
+        return plan
     with phase("make it last"):
         make_it_last(known, target)
         if compare_with_terraform:
             require_agreement(environment)
-    return plan.hash
+    return plan
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from tasks import application, aws, cloudwatch, elbv2
 from tasks.environment import Environment, parameter_name
 from tasks.errors import VerificationFailed
 from tasks.kinds import action, probe
+from tasks.report import say
 
 VISITS = 40
 RECORD = "measured-before-change"
@@ -73,13 +74,29 @@ def worse(before: Measurement, after: Measurement) -> list[str]:
     return found
 
 
-def require_no_worse(before: Measurement, after: Measurement) -> None:
-    """
-    Raises:
-        VerificationFailed: the change made the service worse.
-    """
-    if reasons := worse(before, after):
-        raise VerificationFailed(f"the service is worse than before the change: {'; '.join(reasons)}")
+@dataclass
+class Comparison:
+    """How the service is before and after one change."""
+
+    environment: Environment
+    change: str
+    begins: bool
+    before: Measurement | None = None
+
+    def remember(self) -> None:
+        self.before = measure_before(self.environment, self.change, begins=self.begins)
+        say(f"before: {self.before}")
+
+    def require_no_worse(self) -> None:
+        """
+        Raises:
+            VerificationFailed: the change made the service worse, or nothing is known of before.
+        """
+        after = measure(self.environment)
+        say(f"after: {after}")
+        reasons = worse(self.before, after) if self.before else ["it was not measured before"]
+        if reasons:
+            raise VerificationFailed(f"the service is worse than before the change: {'; '.join(reasons)}")
 
 
 def _recall(environment: Environment, change: str) -> Measurement | None:

@@ -1,16 +1,16 @@
-"""How instances are replaced, whichever procedure asks: apply, watch, verify, and undo when one of them fails."""
+"""How instances are replaced, whichever procedure asks: plan, approve, apply, watch, verify, and undo on failure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks import application, autoscaling, ec2, elbv2, gate, instance_refresh, launch_template
-from tasks.change_lock import Lease
+from tasks import application, approval, autoscaling, ec2, elbv2, gate, instance_refresh, launch_template
+from tasks.change_lock import Lease, change_lock
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed, WaitTimedOut
 from tasks.launch_template import TemplateVersion
 from tasks.replacement import Replacement, find_again, find_replacement, record_verified, require_not_failed
 from tasks.report import phase, say
-from tasks.rollout import RolloutPlan
+from tasks.rollout import ReplacementPlan, RolloutPlan
 from tasks.way_back import WayBack
 
 
@@ -18,24 +18,50 @@ from tasks.way_back import WayBack
 class Demands:
     """What a procedure asks of its replacement.
 
-    `versions` are the names that /health may give; `reasons_to_stop` is asked at every look, besides the gate that
-    every replacement has; `proof` at the end, and raises VerificationFailed. Both get the new template version.
+    `versions` are the names that /health may give; `prepare` is called once the environment is held and before
+    anything changes; `reasons_to_stop` is asked at every look, besides the gate that every replacement has; `proof`
+    at the end, and raises VerificationFailed. The last two get the new template version.
     """
 
     versions: tuple[str, ...]
+    prepare: Callable[[], None] = lambda: None
     reasons_to_stop: Callable[[int], list[str]] = lambda _version: []
     proof: Callable[[int], None] = lambda _version: None
 
 
 def replace_instances(
-    where: Environment, planned: Replacement, rollout: RolloutPlan, lease: Lease, demands: Demands
-) -> None:
-    """Carry `planned` out, from wherever a killed run left it.
+    procedure: str,
+    where: Environment,
+    change: Replacement,
+    rollout: RolloutPlan,
+    demands: Demands,
+    approved_plan: str | None,
+    dry_run: bool,
+) -> str:
+    """Show it, have it approved, and carry it out from wherever a killed run left it.
+
+    Returns:
+        the hash of the plan.
 
     Raises:
+        NotApproved, PreconditionFailed: nothing was changed.
         VerificationFailed: it did not work out; unless the message says otherwise, it was undone.
     """
-    change = find_again(where, planned)
+    with phase("plan"):
+        plan = ReplacementPlan(where.environment, str(change.wanted), change.replaced, rollout)
+        say(f"plan {plan.hash}, {change.stage}: {plan}")
+    if dry_run:
+        return plan.hash
+    if change.stage in ("new", "begun"):
+        with phase("approve"):
+            approval.require_approval(where.environment, plan.hash, str(plan), approved_plan)
+    with change_lock(where.environment, procedure) as lease:
+        demands.prepare()
+        _carry_out(where, find_again(where, change), rollout, lease, demands)
+    return plan.hash
+
+
+def _carry_out(where: Environment, change: Replacement, rollout: RolloutPlan, lease: Lease, demands: Demands) -> None:
     try:
         require_not_failed(change)
         if change.stage != "live":
@@ -47,12 +73,24 @@ def replace_instances(
 
 
 def take_back_unfinished(
-    where: Environment, running: TemplateVersion, rollout: RolloutPlan, versions: tuple[str, ...]
-) -> None:
+    where: Environment,
+    running: TemplateVersion,
+    rollout: RolloutPlan,
+    versions: tuple[str, ...],
+    approved_plan: str | None,
+    dry_run: bool,
+) -> str:
     """End what is on its way to the group, by RollbackInstanceRefresh, and prove that all serve what ran before.
 
     No lease is taken: the run that started it, if it lives, sees the rollback and ends red, which is what is wanted.
     """
+    with phase("plan"):
+        plan = ReplacementPlan(where.environment, str(running.configuration), "an unfinished rollout", rollout)
+        say(f"plan {plan.hash}: {plan}")
+    if dry_run:
+        return plan.hash
+    with phase("approve"):
+        approval.require_approval(where.environment, plan.hash, str(plan), approved_plan)
     with phase("apply"):
         attempts = launch_template.find_versions_above(running)
         way_back = WayBack(where, max((one.number for one in attempts), default=0))
@@ -65,6 +103,7 @@ def take_back_unfinished(
         for attempt in attempts:
             launch_template.delete_version(attempt)
         say(str(way_back))
+    return plan.hash
 
 
 def _replace(where: Environment, change: Replacement, rollout: RolloutPlan, lease: Lease, demands: Demands) -> None:
