@@ -59,6 +59,20 @@ def test_the_database_password_is_in_no_state_and_opens_the_database(built: dict
         assert secret["password"].encode() not in body.read()
 
 
+def test_the_database_password_is_in_no_log_report_run_or_result(
+    built: dict[str, Any], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = json.loads(aws.client("secretsmanager").get_secret_value(SecretId=f"{PROJECT}-dev-db")["SecretString"])
+    with caplog.at_level("DEBUG"):
+        done, result = outcome(dry_run=True)
+    assert done
+    told = [result, caplog.text, *capfd.readouterr()]
+    for kind in ("artifacts", "flow_runs", "task_runs"):
+        told.append(httpx.post(f"{built['prefect']}/{kind}/filter", json={"limit": 200}).raise_for_status().text)
+    assert "deploy-infrastructure" in "".join(told)
+    assert not any(secret["password"] in text for text in told)
+
+
 def test_a_manual_change_is_planned_away_and_shown_in_a_dry_run(built: dict[str, Any]) -> None:
     logs = aws.client("logs")
     logs.put_retention_policy(logGroupName=f"/aws/ec2/{PROJECT}-dev", retentionInDays=1)
