@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types_boto3_autoscaling import AutoScalingClient
 
 SETTLE_SECONDS = 300
+ON_STANDBY = ("EnteringStandby", "Standby")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def settle(asg_name: str) -> Group:
 def require_replaceable(group: Group) -> None:
     """Every instance can be replaced: a protected or standby one would make AWS wait an hour and then fail."""
     protected = [i.id for i in group.instances if i.protected]
-    standby = [i.id for i in group.instances if i.state == "Standby"]
+    standby = [i.id for i in group.instances if i.state in ON_STANDBY]
     if protected or standby:
         raise PreconditionFailed(
             f"{group.name} has instances protected from scale-in ({', '.join(protected) or 'none'}) and in standby"
