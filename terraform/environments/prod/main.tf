@@ -83,8 +83,7 @@ module "ec2" {
   security_group_id       = module.security.app_security_group_id
   target_group            = module.alb.target_group
   instance_type           = var.instance_type
-  min_size                = var.asg_min_size
-  max_size                = var.asg_max_size
+  capacity                = { min = var.asg_min_size, max = var.asg_max_size }
   instance_warmup_seconds = var.instance_warmup_seconds
 }
 

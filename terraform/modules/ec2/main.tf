@@ -63,15 +63,15 @@ resource "aws_launch_template" "main" {
 # refresh that could not start is forgotten by the next plan. The deployment flow starts it, watches it, undoes it.
 resource "aws_autoscaling_group" "main" {
   name                      = "${var.name}-asg"
-  min_size                  = var.min_size
-  max_size                  = var.max_size
-  desired_capacity          = var.min_size
+  min_size                  = var.capacity.min
+  max_size                  = var.capacity.max
+  desired_capacity          = var.capacity.min
   vpc_zone_identifier       = var.subnet_ids
   target_group_arns         = [var.target_group.arn]
   health_check_type         = "ELB"
   health_check_grace_period = 300
   default_instance_warmup   = var.instance_warmup_seconds
-  min_elb_capacity          = var.min_size
+  min_elb_capacity          = var.capacity.min
   wait_for_capacity_timeout = "10m"
 
   enabled_metrics = [

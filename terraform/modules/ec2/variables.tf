@@ -49,14 +49,9 @@ variable "instance_type" {
   type        = string
 }
 
-variable "min_size" {
-  description = "Fewest instances; the first apply waits until so many are healthy."
-  type        = number
-}
-
-variable "max_size" {
-  description = "Most instances."
-  type        = number
+variable "capacity" {
+  description = "Fewest and most instances; the first apply waits until the fewest are healthy."
+  type        = object({ min = number, max = number })
 }
 
 variable "instance_warmup_seconds" {

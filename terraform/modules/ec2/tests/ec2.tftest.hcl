@@ -12,8 +12,7 @@ variables {
   security_group_id       = "sg-1"
   target_group            = { arn = "arn:aws:elasticloadbalancing:eu-north-1:123456789012:targetgroup/t/1", port = 5000, resource_label = "app/a/1/targetgroup/t/1" }
   instance_type           = "t3.micro"
-  min_size                = 1
-  max_size                = 2
+  capacity                = { min = 1, max = 2 }
   instance_warmup_seconds = 120
 }
 
