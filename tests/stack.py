@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 
-from tasks import acm, state_backend
-from tasks.environment import PROJECT
+from tasks import acm, instance_refresh, launch_template, state_backend
+from tasks.environment import PROJECT, describe_environment
+from tasks.instance_refresh import Refresh
+from tasks.rollout import RolloutPlan, plan_rollout
 
 ROOT = Path(__file__).parents[1]
 LIGHT = ROOT / "tests" / "images" / "light"
@@ -256,3 +258,13 @@ def publish_ami(stack: Stack, *fixes: str) -> str:
     """AWS publishes a newer Amazon Linux 2023; its id."""
     published = httpx.post(f"{stack.lab['url']}/lab/amis", json={"fixes": list(fixes)}, timeout=60)
     return str(published.raise_for_status().json()["ImageId"])
+
+
+def begin_rollout(stack: Stack, image: str, plan: RolloutPlan | None = None) -> Refresh:
+    """What is left of a deployment that was killed behind StartInstanceRefresh."""
+    where, group = describe_environment.fn("dev"), stack.group()
+    current = launch_template.describe_version.fn(stack.template, int(group["LaunchTemplate"]["Version"]))
+    wanted = launch_template.Configuration(f"{where.ecr_repository_url}@{image}", current.configuration.ami_id)
+    version = launch_template.create_version.fn(current, wanted)
+    at_once = plan_rollout(len(group["Instances"]), 100, 0, 0)
+    return instance_refresh.start_instance_refresh.fn(where, version.number, plan or at_once)

@@ -12,10 +12,8 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from flows.deploy_application import deploy_application
-from tasks import instance_refresh, launch_template
-from tasks.environment import describe_environment
-from tasks.rollout import plan_rollout
-from tests.stack import Stack
+from tasks import instance_refresh
+from tests.stack import Stack, begin_rollout
 
 
 def deploy(image: str, **parameters: Any) -> State[Any]:
@@ -64,12 +62,8 @@ def test_a_release_that_is_healthy_but_fails_its_users_is_undone(stack: Stack) -
 
 def test_a_release_that_fails_its_users_and_went_live_while_nobody_watched_is_undone(stack: Stack) -> None:
     """What is left of a run that was killed behind StartInstanceRefresh, long before anybody starts it again."""
-    image, where = stack.push("4.0.0", "failing"), describe_environment.fn("dev")
-    current = launch_template.describe_version.fn(stack.template, 1)
-    wanted = launch_template.Configuration(f"{where.ecr_repository_url}@{image}", current.configuration.ami_id)
-    version = launch_template.create_version.fn(current, wanted)
-    refresh = instance_refresh.start_instance_refresh.fn(where, version.number, plan_rollout(2, 100, 0, 0))
-    assert instance_refresh.wait_until_ended.fn(refresh).status == "Successful"
+    image = stack.push("4.0.0", "failing")
+    assert instance_refresh.wait_until_ended.fn(begin_rollout(stack, image)).status == "Successful"
     state = deploy(image)
     assert state.is_failed()
     assert "/ready answered" in message(state)

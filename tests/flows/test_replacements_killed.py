@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from flows.deploy_application import deploy_application
+from tasks.rollout import plan_rollout
 from tests import killing
-from tests.stack import Stack, publish_ami
+from tests.stack import Stack, begin_rollout, publish_ami
 
 MOST_BOUNDARIES = 40
 pytestmark = pytest.mark.timeout(1200)
@@ -62,3 +63,20 @@ def test_a_refresh(stack: Stack, environment: dict[str, str]) -> None:
 
     kill_everywhere(stack, environment, "flows.refresh_instances", 7, wish)
     assert stack.served() == {"1.0.0"}
+
+
+def test_taking_an_unfinished_rollout_back(stack: Stack, environment: dict[str, str]) -> None:
+    first, procedure, wanted = 6, "flows.rollback_application", {"environment": "dev", "compare_with_terraform": False}
+    for boundary in range(first, MOST_BOUNDARIES):
+        begin_rollout(stack, stack.push(f"2.{boundary}.0"), plan_rollout(2, 50, 120, 0))
+        killed = killing.run(f"call:{boundary}", procedure, wanted, environment)
+        if killed == killing.KILLED:
+            assert killing.run("never", procedure, wanted, environment) == 0, boundary
+        assert stack.refreshes()[0]["Status"] == "RollbackSuccessful", boundary
+        assert (stack.served(), stack.running_versions()) == ({"1.0.0"}, {"1"}), boundary
+        assert stack.template_versions() == [1], boundary
+        assert len(stack.refreshes()) == boundary - first + 1, boundary
+        if killed == 0:
+            assert boundary > first + 3, "the kills did not reach the last task"
+            return
+    pytest.fail(f"more than {MOST_BOUNDARIES} task boundaries")

@@ -8,10 +8,9 @@ from prefect.client.schemas.objects import State
 
 from flows.deploy_application import deploy_application
 from flows.rollback_application import rollback_application
-from tasks import instance_refresh, launch_template
-from tasks.environment import describe_environment
+from tasks import instance_refresh
 from tasks.rollout import plan_rollout
-from tests.stack import Stack
+from tests.stack import Stack, begin_rollout
 
 
 def roll_back(**parameters: Any) -> State[Any]:
@@ -29,17 +28,6 @@ def deploy(stack: Stack, version: str, behaviour: str = "good", **labels: str) -
     return image
 
 
-def begin(stack: Stack, image: str, warmup_seconds: int = 0, bake_seconds: int = 0) -> instance_refresh.Refresh:
-    """What is left of a deployment that was killed behind StartInstanceRefresh."""
-    where = describe_environment.fn("dev")
-    number = int(stack.group()["LaunchTemplate"]["Version"])
-    current = launch_template.describe_version.fn(stack.template, number)
-    wanted = launch_template.Configuration(f"{where.ecr_repository_url}@{image}", current.configuration.ami_id)
-    version = launch_template.create_version.fn(current, wanted)
-    plan = plan_rollout(len(stack.group()["Instances"]), 20, warmup_seconds, bake_seconds)
-    return instance_refresh.start_instance_refresh.fn(where, version.number, plan)
-
-
 def test_the_release_before_serves_again_and_a_second_rollback_goes_no_further(stack: Stack) -> None:
     deploy(stack, "1.0.0")
     deploy(stack, "2.0.0")
@@ -54,7 +42,8 @@ def test_the_release_before_serves_again_and_a_second_rollback_goes_no_further(s
 def test_a_release_that_went_live_and_was_never_proven_is_replaced_by_the_last_proven_one(stack: Stack) -> None:
     deploy(stack, "1.0.0")
     deploy(stack, "2.0.0")
-    assert instance_refresh.wait_until_ended.fn(begin(stack, stack.push("3.0.0", "failing"))).status == "Successful"
+    refresh = begin_rollout(stack, stack.push("3.0.0", "failing"))
+    assert instance_refresh.wait_until_ended.fn(refresh).status == "Successful"
     assert roll_back().is_completed()
     assert stack.served() == {"2.0.0"}
 
@@ -62,7 +51,7 @@ def test_a_release_that_went_live_and_was_never_proven_is_replaced_by_the_last_p
 def test_an_unfinished_rollout_is_rolled_back_not_cancelled(stack: Stack) -> None:
     """D03: cancelling would leave two releases behind."""
     instances = {one["InstanceId"] for one in stack.group()["Instances"]}
-    begin(stack, stack.push("2.0.0"), warmup_seconds=120)
+    begin_rollout(stack, stack.push("2.0.0"), plan_rollout(2, 20, 120, 0))
     stack.wait_until(lambda: len({one["InstanceId"] for one in stack.group()["Instances"]} - instances) > 0)
     assert roll_back().is_completed()
     assert stack.refreshes()[0]["Status"] == "RollbackSuccessful"
@@ -70,7 +59,7 @@ def test_an_unfinished_rollout_is_rolled_back_not_cancelled(stack: Stack) -> Non
 
 
 def test_an_unfinished_rollout_taken_back_twice_ends_the_same(stack: Stack) -> None:
-    begin(stack, stack.push("2.0.0"), warmup_seconds=120)
+    begin_rollout(stack, stack.push("2.0.0"), plan_rollout(2, 20, 120, 0))
     assert roll_back().is_completed()
     assert roll_back().is_completed()
     assert (stack.served(), len(stack.refreshes()), stack.template_versions()) == ({"1.0.0"}, 1, [1])

@@ -11,10 +11,8 @@ import pytest
 from flows.patch_instances import patch_instances
 from flows.rollback_application import rollback_application
 from lab.load import Load
-from tasks import instance_refresh, launch_template
-from tasks.environment import describe_environment
 from tasks.rollout import plan_rollout, with_canary
-from tests.stack import Stack, build_stack, publish_ami
+from tests.stack import Stack, begin_rollout, build_stack, publish_ami
 
 RATE = 100  # requests per second
 INSTANCES = 6
@@ -47,13 +45,9 @@ def test_patching_six_instances_fails_no_request(stack: Stack) -> None:
 
 
 def test_rolling_a_half_finished_release_back_fails_no_request(stack: Stack) -> None:
-    where, image = describe_environment.fn("dev"), stack.push("2.0.0")
-    current = launch_template.describe_version.fn(stack.template, 1)
-    wanted = launch_template.Configuration(f"{where.ecr_repository_url}@{image}", current.configuration.ami_id)
-    version = launch_template.create_version.fn(current, wanted)
+    image = stack.push("2.0.0")
     with load(stack) as sent:
-        half = with_canary(plan_rollout(INSTANCES, 50, 0, 0), 3600)
-        instance_refresh.start_instance_refresh.fn(where, version.number, half)
+        begin_rollout(stack, image, with_canary(plan_rollout(INSTANCES, 50, 0, 0), 3600))
         stack.wait_until(lambda: "2.0.0" in stack.served())
         assert rollback_application("dev", compare_with_terraform=False, return_state=True).is_completed()  # type: ignore[call-overload]
     assert stack.refreshes()[0]["Status"] == "RollbackSuccessful"
