@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+import httpx
 import pytest
 from prefect.client.schemas.objects import State
 
@@ -115,3 +116,11 @@ def test_an_unknown_release_and_a_plan_that_nobody_saw_change_nothing(stack: Sta
     assert "has no image" in message(roll_back(to="sha256:" + "0" * 64))
     assert roll_back(approved_plan="0" * 12).is_cancelled()
     assert stack.served() == {"2.0.0"}
+
+
+def test_the_report_names_the_commit_that_brings_the_release_back(stack: Stack, prefect_server: str) -> None:
+    deploy(stack, "1.0.0")
+    deploy(stack, "2.0.0", REVISION="0123456789abcdef0123456789abcdef01234567")
+    assert roll_back().is_completed()
+    report = httpx.get(f"{prefect_server}/artifacts/rollback-application-dev/latest").raise_for_status().json()["data"]
+    assert "git revert --no-edit 0123456789abcdef0123456789abcdef01234567" in report

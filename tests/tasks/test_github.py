@@ -3,6 +3,7 @@
 import logging
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from prefect.artifacts import Artifact
 from prefect.variables import Variable
 
 from tasks import git, github
+from tasks.ecr import Image
 from tasks.github import GitHubRefused, describe_access, open_revert_pull_request
+from tasks.make_it_last import make_it_last
 from tasks.procedure import procedure
+from tasks.releases import Release
 from tasks.report import say
 from tests.github import GitHub, serving, set_up
 from tests.repository import Repository, make_repository
@@ -197,3 +201,34 @@ def test_the_token_is_given_to_gits_address_of_that_repository_alone(
 def test_github_enterprise_has_graphql_beside_rest() -> None:
     where = github.Repository(NAME, "https://git.example/api/v3", github.SecretStr(CANARY))
     assert where.graphql == "https://git.example/api/graphql"
+
+
+def release(tag: str, revision: str | None = None) -> Release:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    return Release(Image("repository", f"sha256:{tag}", (tag,), now), (1, 1), revision, now)
+
+
+@procedure
+def finish_rollback(revision: str) -> None:
+    """The second half of a rollback from the release that was built from a commit.
+
+    Args:
+        revision: The commit.
+    """
+    older = release("1.0.0")
+    make_it_last((release("2.0.0", revision), older), older)
+
+
+def test_a_rollback_of_the_application_ends_in_one_open_pull_request(hub: GitHub, bad: str) -> None:
+    for _ in range(2):
+        assert finish_rollback(bad, return_state=True).is_completed()  # type: ignore[call-overload]
+    (opened,) = hub.open
+    assert "2.0.0" in opened["title"]
+
+
+def test_a_pull_request_that_is_refused_leaves_the_rollback_standing_and_red(hub: GitHub, bad: str) -> None:
+    hub.merge("topic", bad)
+    hub.refuses = "Something went wrong"
+    state = finish_rollback(bad, return_state=True)  # type: ignore[call-overload]
+    assert state.is_failed()
+    assert "serves again and stays" in str(state.result(raise_on_failure=False))

@@ -52,6 +52,11 @@ resource "aws_launch_template" "main" {
     }
   }
 
+  # A version made by a flow says in its description what it is made of and which one it replaces.
+  lifecycle {
+    ignore_changes = [description]
+  }
+
   # default_tags reach neither volumes nor instances by themselves; the instances get theirs from the group.
   tag_specifications {
     resource_type = "volume"
