@@ -74,12 +74,12 @@ def require_no_other_refresh(refresh: Refresh | None, ours: Collection[int | Non
 
 @action
 def start_instance_refresh(environment: Environment, version: int, plan: RolloutPlan) -> Refresh:
-    """Replace every instance by one of `version`, undone by AWS itself on failure. A running one is attached to.
+    """Replace every instance by one of `version`, undone by AWS itself on failure. One that was begun is attached to.
 
     The configuration is pinned (D02): without DesiredConfiguration there is nothing that AWS could roll back to.
     """
     autoscaling = _autoscaling()
-    if mine := _running(environment.asg_name, version):
+    if mine := _begun(environment.asg_name, version):
         return mine
     try:
         started = autoscaling.start_instance_refresh(
@@ -90,7 +90,7 @@ def start_instance_refresh(environment: Environment, version: int, plan: Rollout
             Preferences=_preferences(environment, plan),
         )
     except autoscaling.exceptions.InstanceRefreshInProgressFault as error:
-        if mine := _running(environment.asg_name, version):
+        if mine := _begun(environment.asg_name, version):
             return mine
         raise PreconditionFailed(
             f"{environment.asg_name} has another instance refresh running, expected none. Wait for it, or roll it"
@@ -252,9 +252,11 @@ def _require_refresh(refresh: Refresh) -> Refresh:
     return found
 
 
-def _running(asg_name: str, version: int) -> Refresh | None:
+def _begun(asg_name: str, version: int) -> Refresh | None:
+    """The newest refresh, when it went to this version: also one that ended between the caller's look and now."""
     newest = _find_refresh(asg_name)
-    return newest if newest and newest.runs and newest.template_version == version else None
+    gave_up = newest is None or newest.status in ("Failed", "Cancelled")
+    return newest if newest and not gave_up and newest.template_version == version else None
 
 
 def _refresh(found: "InstanceRefreshTypeDef") -> Refresh:
