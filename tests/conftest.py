@@ -26,10 +26,14 @@ PREFECT_SERVICES_OFF = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may run side by side: modules, but all that use the environment which Terraform builds share one process."""
+    """What may run side by side: modules, but for those that share what Terraform built, or the machine's port 5000."""
     for item in items:
-        shared = "built_by_terraform" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("terraform" if shared else item.nodeid.partition("::")[0]))
+        group = item.nodeid.partition("::")[0]
+        if "built_by_terraform" in getattr(item, "fixturenames", ()):
+            group = "terraform"
+        elif group.startswith("tests/lab/"):
+            group = "lab"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
