@@ -1,5 +1,6 @@
 """What the load balancer tests share: tiny HTTP backends on loopback addresses, and a stack made through the API."""
 
+import errno
 import json
 import socket
 import threading
@@ -7,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -19,7 +20,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 PORT = 5000
+LISTEN_SECONDS = 20
 QUICK = {"Delay": 0.1, "MaxAttempts": 150}
+
+
+def listen(address: str, handler: type[BaseHTTPRequestHandler], kind: type[HTTPServer] = ThreadingHTTPServer) -> Any:
+    """A server on `address`:5000, as soon as whoever has the port for a moment has let go of it."""
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while True:
+        try:
+            return kind((address, PORT), handler)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class Backend:
@@ -37,7 +51,7 @@ class Backend:
         class Handler(_Handler):
             application = backend
 
-        self._server = ThreadingHTTPServer((self.address, PORT), Handler)
+        self._server = listen(self.address, Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:

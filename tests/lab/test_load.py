@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab.load import Load
-from tests.lab.alb import PORT, Backend
+from tests.lab.alb import PORT, Backend, listen
 
 PROJECT = Path(__file__).parents[2]
 
@@ -30,7 +30,7 @@ class OneAtATime(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def slow_server() -> Iterator[str]:
-    server = HTTPServer(("127.200.4.1", PORT), OneAtATime)
+    server = listen("127.200.4.1", OneAtATime, HTTPServer)
     server.socket.listen(256)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.200.4.1:{PORT}/"
