@@ -25,6 +25,7 @@ PREFECT_SERVICES_OFF = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What may run side by side: modules, but for those that share what Terraform built, or the machine's port 5000."""
     for item in items:
