@@ -63,8 +63,11 @@ def judge_application(environment: Environment, address: Address, tags: Mapping[
     facts: list[str] = []
     try:
         reasons = _judge(environment, address, tags, facts)
-    except (RunbookError, psycopg2.Error) as trouble:
-        reasons = [f"{trouble}".strip()]
+    except RunbookError as trouble:
+        reasons = [str(trouble)]
+    except psycopg2.Error as error:
+        said = " ".join(str(error).split())
+        reasons = [f"the restored database said: {said}. Expected it to answer {address.user}; look at its state"]
     return Verdict(LAYER, tuple(reasons), tuple(facts))
 
 
