@@ -1,10 +1,12 @@
 """PostgreSQL itself: one session, whose rights and limits are said when it is opened."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 from pydantic import SecretStr
 
@@ -68,6 +70,40 @@ def open_session(
         yield opened
     finally:
         opened.close()
+
+
+def ask(session: connection, statement: str | sql.Composable) -> list[tuple[Any, ...]]:
+    """The rows of one statement.
+
+    Raises:
+        PreconditionFailed: the database refuses it or takes too long; what it says, and of which statement.
+    """
+    with _explained(session, statement), session.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def copy_out(session: connection, statement: sql.Composable, take: Callable[[bytes], object]) -> None:
+    """Hand the stream of a COPY to `take`, piece by piece."""
+    with _explained(session, statement), session.cursor() as cursor:
+        cursor.copy_expert(statement, _Sink(take))
+
+
+@dataclass(frozen=True)
+class _Sink:
+    write: Callable[[bytes], object]
+
+
+@contextmanager
+def _explained(session: connection, statement: str | sql.Composable) -> Iterator[None]:
+    try:
+        yield
+    except (psycopg2.OperationalError, psycopg2.ProgrammingError, psycopg2.InternalError) as error:
+        text = statement if isinstance(statement, str) else statement.as_string(session)
+        raise PreconditionFailed(
+            f"database {session.info.dbname} on {session.info.host}:{session.info.port} refused a statement:"
+            f" {_first_line(error)}. Expected that it carries out: {text.strip()[:200]}"
+        ) from error
 
 
 def _first_line(error: psycopg2.Error) -> str:
