@@ -149,6 +149,12 @@ class Production:
         found = self.client("ec2").describe_instances(Filters=asked)["Reservations"]
         return [instance for reservation in found for instance in reservation["Instances"]]
 
+    def log(self, instance_id: str) -> str:
+        asked = {"logGroupName": f"/aws/ec2/{NAME}", "logStreamNames": [instance_id]}
+        lines = "\n".join(event["message"] for event in self.client("logs").filter_log_events(**asked)["events"])
+        assert "database connected" in lines
+        return lines
+
     def residue(self) -> list[str]:
         """Whatever is marked as temporary and exists."""
         marked = [{"Name": "tag-key", "Values": [RUN_ID]}]

@@ -96,6 +96,7 @@ def test_the_release_of_production_answers_on_a_good_copy_and_nothing_is_left(
     assert databases.query(run.address, ITEM_STATE) == databases.query(databases.address("good"), ITEM_STATE)
     assert instance["State"]["Name"] == "terminated"
     assert production.residue() == []
+    assert "ERROR" not in production.log(instance["InstanceId"]), "it would count as an error of production"
 
 
 def test_an_older_schema_and_a_sequence_that_did_not_come_back_are_both_told(judged: dict[str, Judged]) -> None:
