@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-KINDS = ("error", "latency", "drop", "lost-response")
+KINDS = ("error", "latency", "drop", "lost-response", "outcome")
+OUTCOMES = ("failed", "incompatible-restore", "never")
 WORDS = {"InsufficientInstanceCapacity": "Insufficient capacity."}
 
 
@@ -16,7 +17,8 @@ class Fault:
     """A planned misbehaviour of the calls whose `service:Operation` matches.
 
     kind: error (answer `code` with `status`), latency (wait `seconds`, then answer), drop (close the connection,
-    nothing done), lost-response (do it, then close the connection).
+    nothing done), lost-response (do it, then close the connection), outcome (accept it; what it begins ends in the
+    status `code`, or goes on for ever with the code `never`).
     """
 
     match: str
@@ -32,6 +34,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind '{self.kind}' is none of {', '.join(KINDS)}")
+        if self.kind == "outcome" and self.code not in OUTCOMES:
+            raise ValueError(f"code '{self.code}' is none of the outcomes {', '.join(OUTCOMES)}")
         re.compile(self.match)
         self.message = self.message or WORDS.get(self.code, "Rate exceeded")
 

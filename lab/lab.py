@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lab.clock import Clock, Minutes
 from lab.faults import Faults
 from lab.network import Network
+from lab.quotas import Quotas
 
 ACCOUNT = "123456789012"
 REGION = "eu-north-1"
@@ -43,6 +44,7 @@ class Lab:
     lock: threading.RLock = field(default_factory=threading.RLock)
     parts: list[Part] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
+    quotas: Quotas = field(default_factory=Quotas)
     # Clear while the lab forgets everything: no tick and no request sees a half-stopped world.
     awake: threading.Event = field(default_factory=threading.Event)
     minutes: Minutes = field(init=False)

@@ -38,6 +38,7 @@ FIXED: dict[str, str] = {
     "fsync": "off",  # a crash of this machine ends the lab anyway; a crash of PostgreSQL loses nothing by it
     "wal_level": "replica",
     "max_wal_senders": "10",
+    "wal_keep_size": "16",  # what is between a base backup's end and its moment is still there to be copied
     "max_wal_size": "256",
     "min_wal_size": "8",
     "shared_buffers": "32MB",
@@ -122,11 +123,9 @@ class Cluster:
 
     def configure(self, settings: Mapping[str, str], *, force_ssl: bool = False, archive: bool = False) -> None:
         """Write the whole configuration; it counts from the next start or reload on."""
-        archiving = {
-            "archive_mode": "on" if archive else "off",
-            "archive_command": f'test ! -f "{self.archive}/%f" && cp "%p" "{self.archive}/%f.tmp"'
-            f' && mv "{self.archive}/%f.tmp" "{self.archive}/%f"',
-        }
+        # A segment that is closed early is mostly zeros: sparse, it takes a few kB.
+        copy = f'cp --sparse=always "%p" "{self.archive}/%f.tmp" && mv "{self.archive}/%f.tmp" "{self.archive}/%f"'
+        archiving = {"archive_mode": "on", "archive_command": copy if archive else "true"}
         ssl = {"ssl": "on" if self.binaries.has_ssl else "off"}
         where = {"listen_addresses": self.host, "port": str(self.port), "log_directory": str(self.logs)}
         merged = {**FIXED, **archiving, **ssl, **settings, **where}
@@ -139,7 +138,7 @@ class Cluster:
             f"{kind} all all all scram-sha-256\n"
         )
 
-    def start(self, memory_bytes: int | None = None) -> None:
+    def start(self, memory_bytes: int | None = None, seconds: float = START_SECONDS) -> None:
         """Start the server and wait until it answers; `memory_bytes` limits each process's address space."""
         command = [*run_as()]
         if shutil.which("setpriv"):
@@ -151,7 +150,7 @@ class Cluster:
         self.process = spawn(
             [*command, self.binaries["postgres"], "-D", str(self.data)], env=ENVIRONMENT, log=self.logs / "postgres.log"
         )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while not self._answers():
             if not self.running or time.monotonic() > deadline:
                 self.stop(signal.SIGQUIT)
@@ -178,24 +177,11 @@ class Cluster:
         finally:
             connection.close()
 
-    def back_up(self, destination: Path) -> None:
-        """A base backup in `destination` that PostgreSQL can start from on its own."""
-        where = ["-h", self.host, "-p", str(self.port), "-U", SUPERUSER]
-        self.run(
-            self.binaries["pg_basebackup"],
-            *where,
-            "-D",
-            str(destination),
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "--no-sync",
-        )
-
     def remove(self) -> None:
+        """End the server and remove its data and logs; what is archived stays."""
         self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.root, ignore_errors=True)
+        for folder in (self.data, self.logs):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def run(self, *command: str) -> None:
         """Run one of PostgreSQL's tools as the user whom the server runs as."""

@@ -1,6 +1,7 @@
 """RDS: every DB instance is a real PostgreSQL server."""
 
 import secrets
+import shutil
 import string
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,11 +12,23 @@ from moto.rds import utils
 from moto.rds.exceptions import DBInstanceNotFoundError
 from moto.rds.models import DBInstance
 
-from lab import rds_catalog, rds_events, rds_lifecycle, rds_modify, rds_operations, rds_parameter_groups
+from lab import (
+    rds_archiving,
+    rds_automated_backups,
+    rds_catalog,
+    rds_events,
+    rds_lifecycle,
+    rds_modify,
+    rds_operations,
+    rds_parameter_groups,
+    rds_restores,
+    rds_snapshots,
+)
 from lab.extend import Method, around
 from lab.lab import Lab
 from lab.postgres import Cluster
-from lab.rds_instances import Instance
+from lab.rds_backups import AutomatedBackups
+from lab.rds_instances import Instance, utc_now
 from lab.rds_metrics import Metrics
 
 
@@ -24,6 +37,8 @@ class RDS:
         self.lab = lab
         # By DbiResourceId, which outlives a rename.
         self.instances: dict[str, Instance] = {}
+        # What deleted instances left to be restored from.
+        self.retained: list[AutomatedBackups] = []
         self._template: Cluster | None = None
         self._template_lock = threading.Lock()
         self._metrics = Metrics()
@@ -33,7 +48,10 @@ class RDS:
     def install(self) -> None:
         rds_catalog.install()
         rds_parameter_groups.install(self._users)
-        rds_operations.install(self._find, self._add)
+        rds_operations.install(self.lab, self._find, self._add)
+        rds_snapshots.install(self.lab, self._find)
+        rds_automated_backups.install(self._automated_backups, self._forget)
+        rds_restores.install(self.lab, self._find, self._add, self._automated_backups)
         rds_modify.install(self._find)
         rds_events.install(self._find)
         self._extend_instances()
@@ -43,8 +61,14 @@ class RDS:
         for key, instance in list(self.instances.items()):
             if instance.forgotten.is_set():
                 del self.instances[key]
+                self.retained += [instance.backups] if instance.backups.retained else []
             elif not (instance.changing or instance.adjusting) and instance.reachable and not instance.gone.is_set():
                 self._reconcile(instance)
+            if instance.reachable:
+                rds_archiving.ship_when_due(instance)
+        for backups in self._automated_backups():
+            backups.expire(utc_now())
+        rds_snapshots.tick()
         self._measure_once_a_minute()
 
     def _measure_once_a_minute(self) -> None:
@@ -63,16 +87,21 @@ class RDS:
             instance.begin_quietly(rds_lifecycle.apply_parameters)
         elif due := rds_modify.due_in_window(instance.db):
             instance.begin(rds_modify.modify, due)
+        elif instance.backups.is_due(utc_now()):
+            instance.begin(rds_automated_backups.back_up_daily)
 
     def reset(self) -> None:
         with self.lab.lock:
             instances = list(self.instances.values())
             self.instances.clear()
+            self.retained.clear()
         for instance in instances:
             instance.gone.set()
             instance.forgotten.set()
         with ThreadPoolExecutor(8) as workers:
             list(workers.map(Instance.bury, instances))
+        for folder in (*self.lab.folder("rds").glob("db-*"), self.lab.folder("rds-snapshots")):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def status(self) -> dict[str, Any]:
         return {
@@ -90,6 +119,13 @@ class RDS:
         if db.dbi_resource_id not in self.instances:
             raise DBInstanceNotFoundError(db.db_instance_identifier)
         return self.instances[db.dbi_resource_id]
+
+    def _automated_backups(self) -> list[AutomatedBackups]:
+        return [*(each.backups for each in self.instances.values()), *self.retained]
+
+    def _forget(self, backups: AutomatedBackups) -> None:
+        self.retained.remove(backups)
+        backups.end()
 
     def _add(self, db: Any) -> Instance:
         folder = self.lab.folder("rds") / db.dbi_resource_id
@@ -147,7 +183,7 @@ class RDS:
 
         def restorable(db: Any) -> Any:
             instance = real(db)
-            return instance.latest_restorable_time() if instance else None
+            return instance.backups.window[1] if instance and instance.backups.window else None
 
         DBInstance.endpoint = property(endpoint)
         DBInstance.address = property(lambda db: (endpoint(db) or {}).get("Address"))

@@ -36,6 +36,11 @@ MESSAGES = {
         "Recovery of the DB instance has started. Recovery time will vary with the amount of data to be recovered.",
     ),
     "DB_INSTANCE_RECOVERY_FINISHED": ("recovery", "Recovery of the DB instance is complete."),
+    "DB_INSTANCE_RESTORED_SNAPSHOT": ("restoration", "Restored from snapshot"),
+    "DB_INSTANCE_RESTORED_TIME": ("restoration", "Restored from DB instance"),
+    "DB_INSTANCE_BACKUP_FAILED": ("backup", "The backup of the DB instance failed"),
+    "DB_SNAPSHOT_FAILED": ("failure", "The snapshot failed"),
+    "DB_SNAPSHOT_DELETED": ("deletion", "Deleted snapshot"),
     "DB_PARAMETER_GROUP_CHANGE": ("configuration change", "Updated parameter"),
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lab.lab import Lab
 from lab.postgres import Cluster, ClusterFailedError
+from lab.rds_backups import AutomatedBackups
 from lab.rds_catalog import memory_bytes
 from lab.rds_parameters import parameters, settings
 
@@ -23,11 +24,20 @@ class GoneError(RuntimeError):
     """The instance is deleted, or the lab is reset, while something was being done to it."""
 
 
+class FailedError(RuntimeError):
+    """What was done to the instance ends in a status of failure."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
 class Instance:
     """Beside moto's DBInstance `db`, which stays plain data."""
 
     def __init__(self, lab: Lab, db: Any, cluster: Cluster, template: Callable[[], Path]) -> None:
         self.lab, self.db, self.cluster, self.template = lab, db, cluster, template
+        self.backups = AutomatedBackups(db, cluster)
         self.gone = threading.Event()
         self.forgotten = threading.Event()
         self.busy = threading.Lock()
@@ -38,8 +48,6 @@ class Instance:
         self.failure: str | None = None
         self.applied: dict[str, str] = {}
         self.applied_group = ""
-        self.first_backup: datetime.datetime | None = None
-        self.stopped_at: datetime.datetime | None = None
 
     def begin(self, work: Work, *arguments: Any) -> None:
         """Accept a change: it is under way from now on, its status shows a little later, as on AWS."""
@@ -57,24 +65,25 @@ class Instance:
                 work(self, *arguments)
             except GoneError:
                 log.info("%s went away while it was changed", self.db.db_instance_identifier)
+            except FailedError as error:
+                self._fail(str(error), error.status)
             except ClusterFailedError as error:
-                self._fail(str(error))
+                self._fail(str(error), "incompatible-parameters" if self.chosen() else "failed")
             except Exception as error:
-                self._fail(repr(error))
+                self._fail(repr(error), "failed")
                 raise
             finally:
                 with self.lab.lock:
                     setattr(self, mark, False)
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, status: str) -> None:
         with self.lab.lock:
             if self.gone.is_set():
                 return
             self.failure = reason
-            chosen = self.chosen()
-            self.db.status = "incompatible-parameters" if chosen else "failed"
-            event = "DB_INSTANCE_INVALID_PARAMETERS" if chosen else "DB_INSTANCE_FAILED"
-            self.tell(event, f"{self.db.status}: {reason}")
+            self.db.status = status
+            event = "DB_INSTANCE_INVALID_PARAMETERS" if status == "incompatible-parameters" else "DB_INSTANCE_FAILED"
+            self.tell(event, f"{status}: {reason}")
         log.error("%s is %s: %s", self.db.db_instance_identifier, self.db.status, reason)
 
     def show(self, status: str) -> None:
@@ -139,9 +148,10 @@ class Instance:
         in_sync = self.group().name == self.applied_group and not self.unapplied()
         return "in-sync" if in_sync or not self.reachable else "pending-reboot"
 
-    def configure(self, values: Mapping[str, str]) -> None:
-        real = settings(values, self.db.db_instance_class, self.cluster.port)
-        self.cluster.configure(real, force_ssl=values.get("rds.force_ssl", "1") == "1")
+    def configure(self, values: Mapping[str, str], recovery: Mapping[str, str] | None = None) -> None:
+        real = settings(values, self.db.db_instance_class, self.cluster.port) | dict(recovery or {})
+        archive = bool(self.db.backup_retention_period)
+        self.cluster.configure(real, force_ssl=values.get("rds.force_ssl", "1") == "1", archive=archive)
 
     def start(self) -> None:
         """Start the server with what its parameter group and class say now."""
@@ -159,19 +169,9 @@ class Instance:
     def bury(self) -> None:
         """Stop the server at once and remove its files; whatever is being done to it gives up first."""
         self.gone.set()
+        self.cluster.stop(Signals.SIGQUIT)
         with self.busy:
             self.cluster.remove()
-
-    def latest_restorable_time(self) -> datetime.datetime | None:
-        """AWS ships logs every five minutes; a stopped instance's time stands still."""
-        if self.first_backup is None or not self.db.backup_retention_period:
-            return None
-        behind = datetime.timedelta(seconds=self.lab.clock.seconds(300))
-        return max(self.first_backup, (self.stopped_at or utc_now()) - behind)
-
-    @property
-    def backups(self) -> Path:
-        return self.cluster.root / "backups"
 
 
 def utc_now() -> datetime.datetime:

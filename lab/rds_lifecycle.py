@@ -8,11 +8,14 @@ from typing import Any
 from psycopg2 import sql
 
 from lab.postgres import PORT, choose_port
+from lab.rds_archiving import ship
+from lab.rds_automated_backups import back_up
 from lab.rds_catalog import ZONES
 from lab.rds_instances import Instance, utc_now
+from lab.rds_snapshots import fill
 
 # Typical times of AWS, in AWS seconds; the real work may take longer, never less.
-CREATE, BACK_UP, REBOOT, FAIL_OVER, STOP, START, RECOVER, DELETE = 240, 60, 30, 60, 180, 240, 10, 120
+CREATE, REBOOT, FAIL_OVER, STOP, START, RECOVER, DELETE = 240, 30, 60, 180, 240, 10, 120
 SHOWN_AFTER = 5
 RESTARTS_AFTER = datetime.timedelta(days=7)
 
@@ -63,23 +66,6 @@ def make_roles(instance: Instance, master: str, password: str, database: str | N
         cluster.query(statement.format(sql.Identifier(database), name))
 
 
-def back_up(instance: Instance) -> None:
-    """A real base backup, and the automated snapshot that it is."""
-    with instance.status("backing-up", BACK_UP):
-        instance.tell("DB_INSTANCE_BACKUP_START")
-        began = utc_now()
-        folder = instance.backups / began.strftime("%Y%m%dT%H%M%S.%f")
-        instance.backups.mkdir(exist_ok=True)
-        instance.cluster.back_up(folder)
-    with instance.model() as db:
-        instance.first_backup = instance.first_backup or utc_now()
-        identifier = f"rds:{db.db_instance_identifier}-{began:%Y-%m-%d-%H-%M}"
-        if identifier not in db.backend.database_snapshots:
-            snapshot = db.backend.create_auto_snapshot(db.db_instance_identifier, identifier)
-            snapshot.base_backup = str(folder)
-        instance.tell("DB_INSTANCE_BACKUP_FINISH")
-
-
 def reboot(instance: Instance) -> None:
     with instance.status("rebooting", REBOOT):
         instance.restart()
@@ -101,11 +87,14 @@ def fail_over(instance: Instance) -> None:
     instance.show("available")
 
 
-def stop(instance: Instance) -> None:
+def stop(instance: Instance, snapshot: Any = None) -> None:
     with instance.status("stopping", STOP):
+        if snapshot:
+            fill(instance, snapshot)
+        if instance.backups.bases:
+            ship(instance)
         instance.cluster.stop()
     with instance.model() as db:
-        instance.stopped_at = utc_now()
         db.automatic_restart_time = utc_now() + RESTARTS_AFTER
         instance.tell("DB_INSTANCE_STOPPED")
     instance.show("stopped")
@@ -115,7 +104,7 @@ def start(instance: Instance) -> None:
     with instance.status("starting", START):
         instance.start()
     with instance.model() as db:
-        instance.stopped_at = db.automatic_restart_time = None
+        db.automatic_restart_time = None
         instance.tell("DB_INSTANCE_STARTED")
     instance.show("available")
 
@@ -142,14 +131,33 @@ def apply_parameters(instance: Instance) -> None:
         instance.applied = values
 
 
-def delete(instance: Instance, delete_automated_backups: bool) -> None:
+def delete(instance: Instance, keep_backups: bool, final: Any = None) -> None:
     until = instance.lab.clock.deadline(DELETE)
+    if keep_backups and instance.backups.bases and instance.cluster.running:
+        ship(instance)
+    if final and not _take_final(instance, final):
+        return
     instance.bury()
+    until = max(until, final.ready_at if final else until)
     if instance.forgotten.wait(max(until - time.monotonic(), 0)):
         return
     with instance.lab.lock:
         backend, identifier = instance.db.backend, instance.db.db_instance_identifier
         if backend.databases.get(identifier) is instance.db:
             instance.tell("DB_INSTANCE_DELETED")
-            backend.delete_db_instance(identifier, None, True, delete_automated_backups)
+            backend.delete_db_instance(identifier, None, True, False)
+        if keep_backups and instance.backups.window:
+            instance.backups.retain()
+        else:
+            instance.backups.end()
         instance.forgotten.set()
+
+
+def _take_final(instance: Instance, final: Any) -> bool:
+    """Of the stopped server, so that nothing comes after it. Without it the instance is not deleted."""
+    with instance.busy:
+        instance.cluster.stop()
+        if fill(instance, final):
+            return True
+    instance.show("available")
+    return False

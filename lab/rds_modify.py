@@ -11,9 +11,10 @@ from psycopg2 import sql
 
 from lab.extend import AWSError, Method, around
 from lab.postgres import choose_port
+from lab.rds_automated_backups import back_up
 from lab.rds_catalog import require_class, require_storage, require_upgrade, require_version
 from lab.rds_instances import Instance, utc_now
-from lab.rds_lifecycle import SHOWN_AFTER, back_up, other_zone
+from lab.rds_lifecycle import SHOWN_AFTER, other_zone
 from lab.rds_requests import require_family, require_password, require_port, require_retention
 
 # Typical times of AWS, in AWS seconds.
@@ -176,6 +177,8 @@ def modify(instance: Instance, due: set[str], password: str | None = None) -> No
     if "MasterUserPassword" in values and password:
         reset_credentials(instance, password)
     _change_attributes(instance, values)
+    if values.get("BackupRetentionPeriod") == 0:
+        _archive(instance)
     if "EngineVersion" in values:
         with instance.status("upgrading", UPGRADE):
             instance.restart()
@@ -186,6 +189,7 @@ def modify(instance: Instance, due: set[str], password: str | None = None) -> No
             _rename(instance, values["DBInstanceIdentifier"])
     if values.get("BackupRetentionPeriod"):
         _settle(instance, {"BackupRetentionPeriod": values["BackupRetentionPeriod"]})
+        _archive(instance)
         back_up(instance)
     if "AllocatedStorage" in values:
         with instance.status("storage-optimization", OPTIMIZE_STORAGE):
@@ -209,6 +213,12 @@ def _change_attributes(instance: Instance, values: Mapping[str, Any]) -> None:
             instance.tell("DB_INSTANCE_RESTART")
 
 
+def _archive(instance: Instance) -> None:
+    """Whether the log is archived follows the retention period."""
+    instance.configure(instance.applied)
+    instance.cluster.reload()
+
+
 def _change_port(instance: Instance, port: int) -> None:
     with instance.model() as db:
         db.port = port
@@ -227,7 +237,7 @@ def _settle(instance: Instance, values: Mapping[str, Any]) -> None:
         if "MultiAZ" in values:
             db.secondary_availability_zone = other_zone(db) if db.multi_az else None
         if values.get("BackupRetentionPeriod") == 0:
-            instance.first_backup = None
+            instance.backups.clear()
 
 
 def reset_credentials(instance: Instance, password: str) -> None:

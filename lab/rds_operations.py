@@ -9,31 +9,37 @@ from moto.rds.responses import RDSResponse
 
 from lab import rds_lifecycle
 from lab.extend import AWSError, Method, around, operation
+from lab.lab import Lab
 from lab.postgres_binaries import PostgresNotFoundError, find_binaries
 from lab.rds_catalog import require_version
 from lab.rds_instances import Instance
 from lab.rds_requests import require_creatable, require_deletable, require_family
+from lab.rds_snapshots import record, require_new
 
 REBOOTABLE = ("available", "storage-optimization", "incompatible-parameters", "incompatible-credentials")
 # Without data behind them these would only pretend.
-NOT_YET = (
-    *("RestoreDBInstanceFromDBSnapshot", "RestoreDBInstanceToPointInTime", "CreateDBInstanceReadReplica"),
-    "CreateBlueGreenDeployment",
-)
+NOT_YET = ("CreateDBInstanceReadReplica", "CreateBlueGreenDeployment")
 PENDING_PASSWORD = {"MasterUserPassword": "****"}
 Find = Callable[[Any], Instance]
 
 
-def install(find: Find, add: Find) -> None:
+def install(lab: Lab, find: Find, add: Find) -> None:
     """`find` gives the real side of a DBInstance, `add` makes the one of a new DBInstance."""
     for name in NOT_YET:
         operation(RDSResponse, name)(_refuse_unreal)
 
-    @around(RDSBackend, "create_db_instance")
-    def create_db_instance(original: Method, self: Any, asked: Any) -> Any:
-        db = _create(original, self, asked)
+    @operation(RDSResponse, "CreateDBInstance")
+    def create_db_instance(self: Any) -> dict[str, Any]:
+        db = new_record(lab, self.backend, self.params)
         add(db).begin(rds_lifecycle.create)
-        return db
+        return {"DBInstance": db}
+
+    @operation(RDSResponse, "DescribeAccountAttributes")
+    def describe_account_attributes(self: Any) -> dict[str, Any]:
+        manual = [each for each in self.backend.database_snapshots.values() if each.snapshot_type == "manual"]
+        used = {"DBInstances": len(self.backend.databases), "ManualSnapshots": len(manual)}
+        quotas = [{"AccountQuotaName": name, "Used": used[name], "Max": most} for name, most in lab.quotas.most.items()]
+        return {"AccountQuotas": quotas}
 
     @operation(RDSResponse, "RebootDBInstance")
     def reboot_db_instance(self: Any) -> dict[str, Any]:
@@ -49,8 +55,11 @@ def install(find: Find, add: Find) -> None:
         instance = find(self.describe_db_instances(identifier)[0])
         if instance.changing:
             raise AWSError("InvalidDBInstanceState", f"Instance {identifier} is not in available state.")
-        db = original(self, identifier, snapshot)
-        instance.begin(rds_lifecycle.stop)
+        if snapshot:
+            self.validate_db_snapshot_identifier(snapshot, parameter_name="DBSnapshotIdentifier")
+            require_new(lab, self, snapshot)
+        db = original(self, identifier)
+        instance.begin(rds_lifecycle.stop, record(lab, db, snapshot) if snapshot else None)
         db.status = "stopping"
         return db
 
@@ -73,14 +82,19 @@ def _delete(backend: Any, db: Any, instance: Instance, asked: dict[str, Any]) ->
     require_deletable(db, asked)
     if final := asked.get("final_db_snapshot_identifier"):
         backend.validate_db_snapshot_identifier(final, parameter_name="FinalDBSnapshotIdentifier")
-        backend.create_db_snapshot(db.db_instance_identifier, final)
+        require_new(instance.lab, backend, final)
+    snapshot = record(instance.lab, db, final) if final else None
     db.status = "deleting"
-    instance.lab.work(rds_lifecycle.delete, instance, asked.get("delete_automated_backups", True))
+    instance.lab.work(rds_lifecycle.delete, instance, not asked.get("delete_automated_backups", True), snapshot)
 
 
-def _create(original: Method, backend: Any, asked: Any) -> Any:
+def new_record(lab: Lab, backend: Any, asked: Any) -> Any:
     """moto's record of the new instance, put back to where its life begins."""
     require_creatable(asked)
+    if len(backend.databases) >= lab.quotas.most["DBInstances"]:
+        raise AWSError(
+            "InstanceQuotaExceeded", "The request would result in exceeding the allowed number of DB instances."
+        )
     try:
         find_binaries()
     except PostgresNotFoundError as error:
@@ -88,7 +102,7 @@ def _create(original: Method, backend: Any, asked: Any) -> Any:
     asked["engine_version"] = require_version(asked.get("engine_version"))
     asked.setdefault("license_model", "postgresql-license")
     told = len(backend.events)
-    db = original(backend, asked)
+    db = backend.create_db_instance(asked)
     del backend.events[told:]  # moto tells of a creation and a backup that are still to come
     try:
         require_family(db.db_parameter_groups()[0])

@@ -83,6 +83,8 @@ class LabServer:
                 return _json(dict(self.front_door.counts))
             case _, "/lab/faults":
                 return self._answer_faults(request)
+            case _, "/lab/quotas":
+                return self._answer_quotas(request)
             case _, "/lab/amis":
                 return self._answer_amis(request)
             case "POST", "/lab/reset":
@@ -103,6 +105,15 @@ class LabServer:
                 self.lab.faults.remove(request.args.get("id"))
         return _json([asdict(fault) for fault in self.lab.faults.planned])
 
+    def _answer_quotas(self, request: Request) -> Response:
+        """GET: how many there may be. POST {"ManualSnapshots": 3}: that many from now on, until the next reset."""
+        if request.method == "POST":
+            try:
+                self.lab.quotas.change(json.loads(request.get_data()))
+            except (AttributeError, ValueError) as error:
+                return Response(f"not a quota: {error}\n", status=400)
+        return _json(self.lab.quotas.most)
+
     def _answer_amis(self, request: Request) -> Response:
         """GET: the releases that were published, oldest first. POST {"fixes": ["CVE-2026-0001"]}: the next one."""
         with self.lab.lock:
@@ -120,6 +131,7 @@ class LabServer:
     def _reset(self) -> None:
         self.lab.reset(BackendDict.reset)
         self.front_door.forget()
+        self.lab.quotas.forget()
 
 
 def _json(value: Any) -> Response:

@@ -26,6 +26,9 @@ class Environment:
     ecr_repository_url: str
     db_identifier: str
     db_secret_arn: str
+    backup_bucket: str
+    export_role_arn: str
+    export_kms_key_arn: str
     log_group_name: str
     dashboard_name: str
     domain_name: str

@@ -14,6 +14,8 @@ LONGEST_POLL_SECONDS = 30.0
 # The next look after a twentieth of the time waited so far: about 100 looks for 15 minutes, a lag of 5 %.
 RELATIVE_LAG = 0.05
 JITTER = 0.1
+# Of what usually takes so long: seldom before it may be due, often around that time (performance.md measured both).
+EARLY, EARLY_STEP, DUE_STEP = 0.6, 0.1, 0.02
 
 
 def wait_until(
@@ -24,8 +26,12 @@ def wait_until(
     timeout_seconds: float,
     expected: str,
     shortest_poll_seconds: float = SHORTEST_POLL_SECONDS,
+    usual_seconds: float | None = None,
 ) -> T:
     """Look again and again until `is_done`; a failure state is `is_done`'s to raise.
+
+    Args:
+        usual_seconds: how long it took before, if that is known: most looks are then made around that time.
 
     Raises:
         WaitTimedOut: after `timeout_seconds`, with the thing, what was seen last and what was expected.
@@ -41,9 +47,13 @@ def wait_until(
                 f"{thing} was {seen!r} after {waited:.0f} s, expected {expected}. It may still get there:"
                 " look at it before you start this again."
             )
-        time.sleep(min(_poll_seconds(waited, shortest_poll_seconds), timeout_seconds - waited + 0.01))
+        poll = _poll_seconds(waited, shortest_poll_seconds, usual_seconds)
+        time.sleep(min(poll, timeout_seconds - waited + 0.01))
 
 
-def _poll_seconds(waited: float, shortest: float) -> float:
-    seconds = min(max(waited * RELATIVE_LAG, shortest), LONGEST_POLL_SECONDS)
+def _poll_seconds(waited: float, shortest: float, usual: float | None) -> float:
+    step = waited * RELATIVE_LAG
+    if usual and waited < usual:
+        step = usual * (EARLY_STEP if waited < usual * EARLY else DUE_STEP)
+    seconds = min(max(step, shortest), LONGEST_POLL_SECONDS)
     return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter, not cryptography

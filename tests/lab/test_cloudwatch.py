@@ -164,7 +164,7 @@ def test_a_load_balancers_traffic_arrives_with_the_percentiles_its_clients_saw(c
     assert not ask("HTTPCode_ELB_5XX_Count", balancer, Statistics=["Sum"])
     times = ask("TargetResponseTime", balancer, ExtendedStatistics=["p50", "p95"])["ExtendedStatistics"]
     for name, seconds in times.items():
-        assert seconds * 1000 == pytest.approx(load.result["milliseconds"][name], abs=25)
+        assert 50 <= seconds * 1000 <= load.result["milliseconds"][name] + 1  # the backend's time; a client sees more
 
 
 def test_what_the_load_balancer_answers_itself_is_counted_apart(cloudwatch, clients):

@@ -12,6 +12,7 @@ import psutil
 import psycopg2
 import pytest
 
+from lab import base_backup
 from lab.postgres import Cluster, ClusterFailedError
 
 PROJECT = Path(__file__).parents[2]
@@ -19,6 +20,7 @@ NOBODY = 65534
 BECOME_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 PROGRAM = """
 import os, sys, time
+from lab import base_backup
 from lab.postgres import Cluster
 with Cluster.temporary() as pg:
     pg.query("CREATE TABLE t AS SELECT 42 AS n")
@@ -76,7 +78,7 @@ def test_more_memory_than_the_limit_is_refused_with_the_servers_own_words() -> N
 def test_a_base_backup_is_a_cluster_that_starts() -> None:
     with Cluster.temporary() as pg:
         pg.query("CREATE TABLE kept AS SELECT 7 AS n")
-        pg.back_up(pg.root / "backup")
+        base_backup.take(pg, pg.root / "backup")
         copy = Cluster(pg.root / "copy", host="127.0.0.1", port=pg.port, password=pg.password)
         copy.create(template=pg.root / "backup")
         pg.stop()

@@ -42,4 +42,11 @@ def test_a_timeout_names_the_thing_what_was_seen_and_what_was_expected() -> None
 
 @pytest.mark.parametrize(("waited", "low", "high"), [(0, 1.8, 2.2), (200, 9, 11), (5000, 27, 33)])
 def test_the_next_look_comes_after_a_twentieth_of_the_time_waited(waited: float, low: float, high: float) -> None:
-    assert low <= waiting._poll_seconds(waited, 2.0) <= high
+    assert low <= waiting._poll_seconds(waited, 2.0, None) <= high
+
+
+@pytest.mark.parametrize(
+    ("waited", "low", "high"), [(10, 18, 22), (100, 18, 22), (150, 3.6, 4.4), (190, 3.6, 4.4), (210, 9, 12)]
+)
+def test_most_looks_are_made_when_it_usually_ends(waited: float, low: float, high: float) -> None:
+    assert low <= waiting._poll_seconds(waited, 2.0, 200.0) <= high

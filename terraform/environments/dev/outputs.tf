@@ -31,6 +31,10 @@ locals {
       db_port       = module.rds.port
       db_secret_arn = module.rds.secret_arn
 
+      backup_bucket      = module.backups.bucket
+      export_role_arn    = module.backups.export_role_arn
+      export_kms_key_arn = module.backups.key_arn
+
       log_group_name           = module.logs.log_group.name
       dashboard_name           = module.monitoring.dashboard_name
       cloudwatch_dashboard_url = module.monitoring.dashboard_url
@@ -157,6 +161,21 @@ output "db_port" {
 output "db_secret_arn" {
   description = "Secret with the database's address and credentials."
   value       = local.outputs.db_secret_arn
+}
+
+output "backup_bucket" {
+  description = "Bucket of the database's exports, baselines and reports."
+  value       = local.outputs.backup_bucket
+}
+
+output "export_role_arn" {
+  description = "Role with which RDS writes an export into that bucket."
+  value       = local.outputs.export_role_arn
+}
+
+output "export_kms_key_arn" {
+  description = "Key that encrypts what is in that bucket."
+  value       = local.outputs.export_kms_key_arn
 }
 
 output "log_group_name" {

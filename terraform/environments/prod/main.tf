@@ -65,6 +65,12 @@ module "rds" {
   password_version      = var.db_password_version
 }
 
+module "backups" {
+  source              = "../../modules/backups"
+  name                = local.name
+  deletion_protection = var.deletion_protection
+}
+
 module "logs" {
   source         = "../../modules/logs"
   name           = local.name

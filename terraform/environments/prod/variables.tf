@@ -218,7 +218,7 @@ variable "log_retention_days" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete the load balancer and the database."
+  description = "Refuse to delete the load balancer, the database, and the bucket of its exports while anything is in it."
   type        = bool
 
   validation {
