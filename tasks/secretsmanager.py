@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from tasks import aws
 from tasks.environment import PROJECT
 from tasks.kinds import action
+from tasks.residue import as_list
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -63,8 +64,7 @@ def put_temporary_secret(name: str, value: SecretStr, tags: Mapping[str, str]) -
     secrets = _secrets()
     text = value.get_secret_value()
     try:
-        marks = [{"Key": key, "Value": tag} for key, tag in tags.items()]
-        return secrets.create_secret(Name=name, SecretString=text, Tags=marks)["ARN"]  # type: ignore[arg-type]
+        return secrets.create_secret(Name=name, SecretString=text, Tags=as_list(tags))["ARN"]
     except secrets.exceptions.ResourceExistsException:
         return secrets.put_secret_value(SecretId=name, SecretString=text)["ARN"]
 
