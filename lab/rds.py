@@ -28,6 +28,7 @@ from lab.extend import Method, around
 from lab.lab import Lab
 from lab.postgres import Cluster
 from lab.rds_backups import AutomatedBackups
+from lab.rds_exports import Exports
 from lab.rds_instances import Instance, utc_now
 from lab.rds_metrics import Metrics
 
@@ -41,6 +42,7 @@ class RDS:
         self.retained: list[AutomatedBackups] = []
         self._template: Cluster | None = None
         self._template_lock = threading.Lock()
+        self._exports = Exports(lab, self._template_password)
         self._metrics = Metrics()
         self._metrics_minute = 0
         self._measuring: Future[None] | None = None
@@ -54,6 +56,7 @@ class RDS:
         rds_restores.install(self.lab, self._find, self._add, self._automated_backups)
         rds_modify.install(self._find)
         rds_events.install(self._find)
+        self._exports.install()
         self._extend_instances()
         _let_windows_touch()
 
@@ -91,6 +94,7 @@ class RDS:
             instance.begin(rds_automated_backups.back_up_daily)
 
     def reset(self) -> None:
+        self._exports.reset()
         with self.lab.lock:
             instances = list(self.instances.values())
             self.instances.clear()
