@@ -78,7 +78,7 @@ def verify_backup(
 
 
 def _record_moment(where: Environment, source: DBInstance, depth: Depth, *, dry_run: bool) -> datetime:
-    """A moment whose content is recorded: by one record where nobody wrote just then, else by one on each side of it."""
+    """A moment whose content is recorded: once where nobody wrote just then, else on both sides of it."""
     if dry_run:
         return datetime.now(UTC)
     name = restored_copy.name_copy(source)

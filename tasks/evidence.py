@@ -1,9 +1,11 @@
 """What verifications have found, kept beside the backups: how the last ones went, and how long a restore takes."""
 
 import json
+import mimetypes
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,20 @@ def record(
         ContentType="application/json",
     )
     return found
+
+
+def keep_docs(environment: Environment, folder: Path) -> str:
+    """Great Expectations' pages beside the backups; where to look at them."""
+    prefix = f"data-docs/{change_lock.run_id()}"
+    for page in sorted(one for one in folder.rglob("*") if one.is_file()):
+        _s3().put_object(
+            Bucket=environment.backup_bucket,
+            Key=f"{prefix}/{page.relative_to(folder)}",
+            Body=page.read_bytes(),
+            ContentType=mimetypes.guess_type(page.name)[0] or "application/octet-stream",
+        )
+    where = f"object/{environment.backup_bucket}?prefix={prefix}/index.html"
+    return f"[Data Docs](https://{environment.region}.console.aws.amazon.com/s3/{where})"
 
 
 @probe

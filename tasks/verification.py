@@ -2,15 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import psycopg2
 from psycopg2.extensions import connection
 
-from tasks import baseline, catalogue, content, content_baseline, heartbeats, mutants, verifier_role
+from tasks import (
+    baseline,
+    catalogue,
+    content,
+    content_baseline,
+    evidence,
+    expectations,
+    heartbeats,
+    mutants,
+    verifier_role,
+)
 from tasks.baseline import Baseline
 from tasks.catalogue import Catalogue
 from tasks.environment import Environment
@@ -37,6 +49,13 @@ class Reference:
     @property
     def latest(self) -> Baseline | None:
         return self.around[1] if self.around else self.exact
+
+    @property
+    def row_counts(self) -> dict[str, tuple[int, int]]:
+        """The fewest and the most rows that each table may have."""
+        if self.around:
+            return expectations.bound_row_counts(self.around[0].row_counts, self.around[1].row_counts)
+        return expectations.bound_row_counts(self.exact.row_counts) if self.exact else {}
 
     def __str__(self) -> str:
         if self.exact:
@@ -99,6 +118,8 @@ def judge(environment: Environment, one: Examination, depth: Depth, *, with_muta
     verdicts = [judge_catalogue(one), judge_freshness(one)]
     if depth != "quick":
         verdicts.append(judge_content(one))
+    if depth in WITH_APPLICATION:
+        verdicts.append(judge_meaning(environment, one))
     if with_mutants:
         verdicts.append(judge_mutants(one))
     if depth in WITH_APPLICATION:
@@ -122,6 +143,17 @@ def judge_freshness(one: Examination) -> Verdict:
 def judge_content(one: Examination) -> Verdict:
     """L3."""
     return _judged(content.LAYER, one, one.judge_content)
+
+
+@action
+def judge_meaning(environment: Environment, one: Examination) -> Verdict:
+    """L4, with Great Expectations' Data Docs kept beside the backups."""
+    with TemporaryDirectory(prefix="runbook-data-docs-") as folder:
+        docs = Path(folder) / "docs"
+        point, limit = one.restore.point.latest, one.reference.row_counts
+        verdict = _safely(expectations.LAYER, lambda: expectations.judge_meaning(one.copy, point, limit, docs).verdict)
+        link = evidence.keep_docs(environment, docs)
+    return replace(verdict, facts=(*verdict.facts, link))
 
 
 @action
