@@ -142,7 +142,7 @@ def take(instance: Instance, snapshot: Any) -> None:
     try:
         with instance.status("backing-up", BACK_UP):
             fill(instance, snapshot)
-        instance.show("available")
+        instance.settle("available")
     except GoneError:
         with instance.lab.lock:
             _fail(snapshot, "the DB instance was deleted")
