@@ -12,7 +12,7 @@ from lab.rds_archiving import ship
 from lab.rds_automated_backups import back_up
 from lab.rds_catalog import ZONES
 from lab.rds_instances import Instance, utc_now
-from lab.rds_snapshots import fill
+from lab.rds_snapshots import fill, finish_when_ready
 
 # Typical times of AWS, in AWS seconds; the real work may take longer, never less.
 CREATE, REBOOT, FAIL_OVER, STOP, START, RECOVER, DELETE = 240, 30, 60, 180, 240, 10, 120
@@ -142,6 +142,8 @@ def delete(instance: Instance, keep_backups: bool, final: Any = None) -> None:
     if instance.forgotten.wait(max(until - time.monotonic(), 0)):
         return
     with instance.lab.lock:
+        if final:
+            finish_when_ready(final)
         backend, identifier = instance.db.backend, instance.db.db_instance_identifier
         if backend.databases.get(identifier) is instance.db:
             instance.tell("DB_INSTANCE_DELETED")
