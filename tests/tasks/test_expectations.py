@@ -22,6 +22,12 @@ create table ORDERS (
     code text constraint "{coded}" check (code ~ '^[[:alpha:]]{1,2} :x%' or code is null), part integer,
     piece integer, unique (part, piece)
 );
+create table days (day date primary key) partition by range (day);
+create table january partition of days for values from ('2026-01-01') to ('2026-02-01');
+create table february partition of days for values from ('2026-02-01') to ('2026-03-01');
+create table notes (day date references days);
+insert into days values ('2026-01-31'), ('2026-02-01');
+insert into notes select day from days;
 insert into items (name, description, price, created_at, updated_at)
 select 'CANARY', 'CANARY', n, now() - interval '1 hour', now() - interval '1 hour' from generate_series(1, 20) as n;
 insert into ORDERS select n, n, null, 'a :x%CANARY', n, null from generate_series(1, 5) as n;
@@ -76,7 +82,7 @@ def address(cluster: Cluster, name: str) -> Address:
 
 @pytest.fixture(scope="module")
 def good(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Meaning:
-    counts = {"public.items": 20, "public.heartbeats": 1, 'Odd "schema.The order': 5}
+    counts = {"public.items": 20, "public.heartbeats": 1, "public.january": 1, 'Odd "schema.The order': 5}
     folder = tmp_path_factory.mktemp("good") / "docs"
     return judge_meaning(address(cluster, "restored"), datetime.now(UTC), bound_row_counts(counts), folder)
 
@@ -98,7 +104,7 @@ def text_below(folder: Path) -> str:
 
 def test_rows_that_are_what_they_should_be_are_verified(good: Meaning) -> None:
     assert good.verdict.is_good, good.verdict.reasons
-    assert good.verdict.facts == ("51 expectations of 4 tables", "3 row counts as in the baseline")
+    assert good.verdict.facts == ("57 expectations of 7 tables", "4 row counts as in the baseline")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,7 @@ def test_the_data_docs_are_whole_by_themselves(good: Meaning, damaged: Meaning) 
                 assert "src=" not in text
         index = meaning.docs.read_text()
         links = [part.split("'")[0] for part in index.split("href='")[1:]]
-        assert len(links) == 4
+        assert len(links) == 7
         assert all((meaning.docs.parent / link).is_file() for link in links)
     assert "12 of 22 expectations hold" in damaged.docs.read_text()
 
