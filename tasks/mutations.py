@@ -4,7 +4,7 @@ They need no more than what RDS gives its master user: to own the tables, and to
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -221,12 +221,12 @@ def _filled(tables: Sequence[Table]) -> list[Table]:
 
 def _first(session: cursor, wanted: str, choices: Iterable[T], attempt: Callable[[T], Planted | None]) -> Planted:
     """What the first choice that the database permits has planted; a refused one leaves nothing."""
-    refusals = []
+    refusals: list[str] = []
     for choice in choices:
         session.execute("savepoint choice")
         try:
             if planted := attempt(choice):
-                return planted
+                return replace(planted, what="; ".join([planted.what, *(f"not elsewhere: {one}" for one in refusals)]))
         except psycopg2.Error as error:
             session.execute("rollback to savepoint choice")
             refusals.append(str(error).splitlines()[0])
@@ -246,6 +246,6 @@ def _delete_after(session: cursor, table: str, column: str, moment: object) -> b
 
 def _run(session: cursor, statement: str, values: dict[str, object] | None = None, /, **names: str) -> int:
     """How many rows it touched. The names come quoted from the catalogue."""
-    parts = {name: sql.SQL(text) for name, text in names.items()}
+    parts = {name: sql.SQL(text.replace("%", "%%") if values else text) for name, text in names.items()}
     session.execute(sql.SQL(statement).format(**parts), values)
     return session.rowcount
