@@ -12,13 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 # The exit codes of curl.
 OK, NOT_RESOLVED, NOT_CONNECTED, HTTP_ERROR, TIMED_OUT = 0, 6, 7, 22, 28
 LOCAL_NAMES = ("localhost", "127.0.0.1")
+FORM = "application/x-www-form-urlencoded"
 
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     url = options.url if "://" in options.url else f"http://{options.url}"
-    headers = dict(re.split(r":\s*", one, maxsplit=1) for one in options.header)
-    request = urllib.request.Request(at_instance(url, options.address), headers=headers, method=options.request)  # noqa: S310
+    request = build(options, at_instance(url, options.address))
     try:
         with urllib.request.urlopen(request, timeout=options.max_time) as answer:  # noqa: S310 - that is its purpose
             return finish(options, answer.status, answer.read())
@@ -44,9 +44,19 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-o", "--output")
     top.add_argument("-w", "--write-out", default="")
     top.add_argument("-H", "--header", action="append", default=[])
-    top.add_argument("-X", "--request", default="GET")
+    top.add_argument("-X", "--request")
+    top.add_argument("-d", "--data", "--data-ascii", action="append", dest="data")
     top.add_argument("url")
     return top
+
+
+def build(options: argparse.Namespace, url: str) -> urllib.request.Request:
+    """Data makes it a POST of a form, unless something else is said."""
+    body = "&".join(options.data).encode() if options.data else None
+    headers = {"Content-Type": FORM} if options.data else {}
+    headers |= dict(re.split(r":\s*", one, maxsplit=1) for one in options.header)
+    method = options.request or ("GET" if body is None else "POST")
+    return urllib.request.Request(url, body, headers, method=method)  # noqa: S310
 
 
 def at_instance(url: str, address: str) -> str:

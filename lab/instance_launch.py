@@ -7,7 +7,7 @@ from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 from moto.core.exceptions import ServiceException
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.instance_types import INSTANCE_TYPES
-from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
+from moto.ec2.utils import parse_user_data
 
 from lab.amis import resolve
 from lab.auto_scaling_group import counted, enter, place
@@ -123,7 +123,6 @@ def _run_instance(group: Any, subnet_id: str | None, zone: str) -> tuple[Any, di
     version = template_version(group)
     data = version.data
     interface = (data.get("NetworkInterfaces") or [{}])[0]
-    profile = _profile(group, data)
     image_id = require_image(group.ec2_backend, data.get("ImageId"))
     reservation = group.ec2_backend.run_instances(
         image_id,
@@ -141,10 +140,7 @@ def _run_instance(group: Any, subnet_id: str | None, zone: str) -> tuple[Any, di
         tags={"instance": tags},
         **common,
     )
-    instance = reservation.instances[0]
-    if profile:
-        group.ec2_backend.associate_iam_instance_profile(instance.id, **profile)
-    return instance, describe_version(version)
+    return reservation.instances[0], describe_version(version)
 
 
 def _run_from_configuration(group: Any, tags: dict[str, str], common: dict[str, Any]) -> Any:
@@ -161,16 +157,6 @@ def _run_from_configuration(group: Any, tags: dict[str, str], common: dict[str, 
         **common,
     )
     return reservation.instances[0]
-
-
-def _profile(group: Any, data: dict[str, Any]) -> dict[str, str | None]:
-    """The instance profile as moto takes it; EC2 refuses the launch when it does not exist."""
-    wanted = data.get("IamInstanceProfile")
-    if not wanted:
-        return {}
-    found = {"iam_instance_profile_name": wanted.get("Name"), "iam_instance_profile_arn": wanted.get("Arn")}
-    filter_iam_instance_profiles(group.account_id, partition=group.ec2_backend.partition, **found)
-    return found
 
 
 def _user_data(data: dict[str, Any]) -> Any:

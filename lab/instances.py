@@ -14,6 +14,7 @@ from moto.core.types import Base64EncodedString
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from moto.ec2.responses.general import General
+from moto.ec2.utils import filter_iam_instance_profiles
 
 from lab.amis import resolve
 from lab.clock import Clock
@@ -123,13 +124,17 @@ def _install_launch() -> None:
         launched = self.__dict__.setdefault("launched_by_token", {})
         if token in launched:
             return launched[token]
+        profile: dict[str, Any] = {}
         if wanted := kwargs.get("launch_template"):
             data = self._get_template_from_args(wanted).data
+            profile = _profile(self, data, kwargs)
             _take_from_template(data, kwargs)
             image_id = image_id or data.get("ImageId")
         image_id = resolve(self, image_id)
         _require_registered(self, image_id)
         reservation = original(self, image_id, *args, **kwargs)
+        for instance in reservation.instances if profile else ():
+            self.associate_iam_instance_profile(instance.id, **profile)
         if token not in (None, "ABCDE"):  # moto's stand-in for no token
             launched[token] = reservation
         return reservation
@@ -141,6 +146,16 @@ def _require_registered(backend: Any, image_id: str | None) -> None:
         raise AWSError("InvalidAMIID.Unavailable", words)
 
 
+def _profile(backend: Any, data: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The template's instance profile as moto takes it, unless the request names one; refused when there is none."""
+    wanted = data.get("IamInstanceProfile")
+    if not wanted or asked.get("iam_instance_profile_name") or asked.get("iam_instance_profile_arn"):
+        return {}
+    found = {"iam_instance_profile_name": wanted.get("Name"), "iam_instance_profile_arn": wanted.get("Arn")}
+    filter_iam_instance_profiles(backend.account_id, partition=backend.partition, **found)
+    return found
+
+
 def _take_from_template(data: dict[str, Any], wanted: dict[str, Any]) -> None:
     """What moto forgets of a launch template; the request's own words win."""
     if not wanted.get("subnet_id") and not wanted.get("nics"):
@@ -148,6 +163,9 @@ def _take_from_template(data: dict[str, Any], wanted: dict[str, Any]) -> None:
     if devices := data.get("BlockDeviceMappings"):  # else moto adds its own disk to them
         wanted.setdefault("block_device_mappings", copy.deepcopy(devices))
     wanted["placement"] = wanted.get("placement") or (data.get("Placement") or {}).get("AvailabilityZone")
+    wanted["ebs_optimized"] = wanted.get("ebs_optimized") or data.get("EbsOptimized", False)
+    ending = "instance_initiated_shutdown_behavior"
+    wanted[ending] = wanted.get(ending) or data.get("InstanceInitiatedShutdownBehavior")
     wanted["metadata_options"] = wanted.get("metadata_options") or data.get("MetadataOptions") or {}
     if (data.get("Monitoring") or {}).get("Enabled"):
         wanted["monitoring_state"] = "enabled"

@@ -129,7 +129,7 @@ class RDS:
 
     def _forget(self, backups: AutomatedBackups) -> None:
         self.retained.remove(backups)
-        self.lab.work(backups.end)
+        backups.end()
 
     def _add(self, db: Any) -> Instance:
         folder = self.lab.folder("rds") / db.dbi_resource_id

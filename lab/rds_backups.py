@@ -85,7 +85,10 @@ class AutomatedBackups:
             self._prune("F" * 24)
 
     def retain(self) -> None:
-        """The instance goes and they stay."""
+        """The instance goes and they stay, save for one that was just being taken."""
+        for name, snapshot in self.snapshots.items():
+            if snapshot.base_backup is None:
+                del self.db.backend.database_snapshots[name]
         self.db = copy.copy(self.db)
         self.retained = True
 

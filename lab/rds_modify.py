@@ -177,6 +177,8 @@ def modify(instance: Instance, due: set[str], password: str | None = None) -> No
     if "MasterUserPassword" in values and password:
         reset_credentials(instance, password)
     _change_attributes(instance, values)
+    if values.get("BackupRetentionPeriod") == 0:
+        _archive(instance)
     if "EngineVersion" in values:
         with instance.status("upgrading", UPGRADE):
             instance.restart()
@@ -187,8 +189,7 @@ def modify(instance: Instance, due: set[str], password: str | None = None) -> No
             _rename(instance, values["DBInstanceIdentifier"])
     if values.get("BackupRetentionPeriod"):
         _settle(instance, {"BackupRetentionPeriod": values["BackupRetentionPeriod"]})
-        instance.configure(instance.applied)
-        instance.cluster.reload()
+        _archive(instance)
         back_up(instance)
     if "AllocatedStorage" in values:
         with instance.status("storage-optimization", OPTIMIZE_STORAGE):
@@ -210,6 +211,12 @@ def _change_attributes(instance: Instance, values: Mapping[str, Any]) -> None:
         if WITH_OUTAGE & set(values):
             instance.restart()
             instance.tell("DB_INSTANCE_RESTART")
+
+
+def _archive(instance: Instance) -> None:
+    """Whether the log is archived follows the retention period."""
+    instance.configure(instance.applied)
+    instance.cluster.reload()
 
 
 def _change_port(instance: Instance, port: int) -> None:

@@ -34,6 +34,13 @@ def install(lab: Lab, find: Find, add: Find) -> None:
         add(db).begin(rds_lifecycle.create)
         return {"DBInstance": db}
 
+    @operation(RDSResponse, "DescribeAccountAttributes")
+    def describe_account_attributes(self: Any) -> dict[str, Any]:
+        manual = [each for each in self.backend.database_snapshots.values() if each.snapshot_type == "manual"]
+        used = {"DBInstances": len(self.backend.databases), "ManualSnapshots": len(manual)}
+        quotas = [{"AccountQuotaName": name, "Used": used[name], "Max": most} for name, most in lab.quotas.most.items()]
+        return {"AccountQuotas": quotas}
+
     @operation(RDSResponse, "RebootDBInstance")
     def reboot_db_instance(self: Any) -> dict[str, Any]:
         db = self.backend.describe_db_instances(self._get_param("DBInstanceIdentifier"))[0]

@@ -42,7 +42,7 @@ def install(lab: Lab, find: Find, add: Find, every: All) -> None:
     @operation(RDSResponse, "RestoreDBInstanceFromDBSnapshot")
     def restore_db_instance_from_db_snapshot(self: Any) -> dict[str, Any]:
         asked = dict(self.params)
-        snapshot = require_available(self.backend, asked["db_snapshot_identifier"])
+        snapshot = require_available(self.backend, asked.get("db_snapshot_identifier") or "")
         tags = snapshot.database.tags  # of the source at that time, unless the request brings its own
         wanted = wanted_instance(self.backend, snapshot.database, asked, tags)
         wanted |= {"storage_encrypted": snapshot.encrypted, "kms_key_id": snapshot.kms_key_id}
@@ -89,15 +89,13 @@ def _begin(lab: Lab, add: Find, db: Any, source: Source, action: str) -> Any:
 
 def restore(instance: Instance, source: Source, planned: str | None) -> None:
     """The real work behind a restore; its states are AWS's."""
-    instance.show("creating")
-    if planned == "never":
-        source.let_go()
-        return
     try:
+        if planned == "never":
+            return
         with instance.status("creating", RESTORE):
-            _recover(instance, source)
-    except ClusterFailedError as error:
-        raise FailedError("incompatible-restore", str(error)) from error
+            if planned is None:
+                _recover(instance, source)
+                instance.restart()  # with the parameters of its own group
     finally:
         source.let_go()
     if planned:
@@ -112,12 +110,14 @@ def restore(instance: Instance, source: Source, planned: str | None) -> None:
 
 
 def _recover(instance: Instance, source: Source) -> None:
-    """A cluster of its own from the copied data, on a timeline of its own; then with its own parameters."""
+    """A cluster of its own from the copied data, on a timeline of its own."""
     cluster = instance.cluster
     cluster.host = instance.lab.network.address("database")
     cluster.port = choose_port(cluster.host, instance.db.port or PORT)
-    cluster.create(source.base.folder)
-    (cluster.data / "recovery.signal").touch()
-    instance.configure({}, source.recovery)
-    cluster.start(memory_bytes(instance.db.db_instance_class), RECOVERY_SECONDS)
-    instance.restart()
+    try:
+        cluster.create(source.base.folder)
+        (cluster.data / "recovery.signal").touch()
+        instance.configure({}, source.recovery)
+        cluster.start(memory_bytes(instance.db.db_instance_class), RECOVERY_SECONDS)
+    except (ClusterFailedError, OSError) as error:
+        raise FailedError("incompatible-restore", str(error)) from error

@@ -138,9 +138,14 @@ def _begin(lab: Lab, snapshot: Any, seconds: float) -> None:
 
 
 def take(instance: Instance, snapshot: Any) -> None:
-    with instance.status("backing-up", BACK_UP):
-        fill(instance, snapshot)
-    instance.show("available")
+    try:
+        with instance.status("backing-up", BACK_UP):
+            fill(instance, snapshot)
+        instance.show("available")
+    except GoneError:
+        with instance.lab.lock:
+            _fail(snapshot, "the DB instance was deleted")
+        raise
 
 
 def fill(instance: Instance, snapshot: Any, folder: Path | None = None) -> BaseBackup | None:
@@ -148,10 +153,8 @@ def fill(instance: Instance, snapshot: Any, folder: Path | None = None) -> BaseB
     how = base_backup.take if instance.cluster.running else base_backup.take_cold
     try:
         base = how(instance.cluster, folder or new_folder(instance.lab))
-    except ClusterFailedError as error:
+    except (ClusterFailedError, OSError) as error:
         with instance.lab.lock:
-            if instance.gone.is_set():
-                raise GoneError from error
             _fail(snapshot, str(error))
         return None
     with instance.lab.lock:
@@ -170,6 +173,8 @@ def _keep(snapshot: Any, base: BaseBackup) -> None:
 
 
 def _fail(snapshot: Any, reason: str) -> None:
+    if snapshot.status != "creating" or (snapshot.base_backup and snapshot.planned == "available"):
+        return
     snapshot.status = "failed"
     snapshot.add_event("DB_SNAPSHOT_FAILED")
     snapshot.backend.events[-1].message += f": {reason}"
@@ -190,11 +195,15 @@ def _copy(lab: Lab, backend: Any, source: Any, name: str, tags: Any, key: str | 
 def _fill_copy(lab: Lab, snapshot: Any, original: Any, base: BaseBackup) -> None:
     try:
         copied = base_backup.copy(base, new_folder(lab))
+    except OSError as error:
+        with lab.lock:
+            _fail(snapshot, str(error))
+    else:
+        with lab.lock:
+            _keep(snapshot, copied)
+            snapshot.original_snapshot_create_time = original
     finally:
         base.let_go()
-    with lab.lock:
-        _keep(snapshot, copied)
-        snapshot.original_snapshot_create_time = original
 
 
 def tick() -> None:

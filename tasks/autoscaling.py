@@ -92,6 +92,13 @@ def describe_group(asg_name: str) -> Group:
 
 
 @probe
+def find_subnets(asg_name: str) -> tuple[str, ...]:
+    """Where the group's instances are launched."""
+    (group,) = _autoscaling().describe_auto_scaling_groups(AutoScalingGroupNames=[asg_name])["AutoScalingGroups"]
+    return tuple(one for one in group.get("VPCZoneIdentifier", "").replace(" ", "").split(",") if one)
+
+
+@probe
 def settle(asg_name: str) -> Group:
     """The group once it has the instances that it wants: one that is scaling gets there in minutes.
 

@@ -1,18 +1,24 @@
-"""Amazon EC2: the machine images that instances run, and the newest that they should."""
+"""Amazon EC2: the machine images that instances run, the newest that they should, and an instance for a while."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from tasks import aws
 from tasks.errors import PreconditionFailed, VerificationFailed
-from tasks.kinds import probe
+from tasks.kinds import action, probe
+from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 # The public parameter that Terraform's launch template asks too; a test compares the two.
 LATEST_AMI = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+NO_CAPACITY = "InsufficientInstanceCapacity"
+TERMINATED_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,94 @@ def require_launched_from(instance_ids: tuple[str, ...], ami_id: str) -> None:
         raise VerificationFailed(
             f"{', '.join(f'{one} runs {ami}' for one, ami in sorted(other.items()))}, expected {ami_id}"
         )
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One instance as a launch template version makes it, but for its user data, outside of every group.
+
+    `subnets`: where it may be, in the order in which they are tried. `name`: its tag Name, by which a run knows it.
+    """
+
+    template_id: str
+    template_version: int
+    subnets: tuple[str, ...]
+    user_data: str
+    name: str
+    tags: Mapping[str, str]
+
+    def specifications(self) -> list[Any]:
+        """What is marked is whatever the launch creates, the disk too."""
+        tags = [{"Key": key, "Value": value} for key, value in {**self.tags, "Name": self.name}.items()]
+        return [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")]
+
+
+@action
+def run_temporary_instance(launch: Launch) -> str:
+    """Launch it where AWS has room; its id.
+
+    Raises:
+        PreconditionFailed: none of the subnets has any.
+    """
+    for subnet in launch.subnets:
+        try:
+            return _run_instance(launch, subnet)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != NO_CAPACITY:
+                raise
+    raise PreconditionFailed(
+        f"EC2 has no capacity for {launch.name} in any of {', '.join(launch.subnets) or 'no subnets'}, expected it in"
+        " one. Nothing was launched. Try again later"
+    )
+
+
+@action
+def terminate_temporary_instances(name: str, run_id: str, known: tuple[str, ...] = ()) -> None:
+    """End every instance of this name that the run has launched, and wait until all are gone.
+
+    Args:
+        known: ids that the run knows of, for EC2 may not show a new instance by its tags yet.
+    """
+    mine = [{"Name": "tag:Name", "Values": [name]}, {"Name": "tag:runbook:run-id", "Values": [run_id]}]
+    found = sorted({one for one, state in _states(mine).items() if state != "terminated"} | set(known))
+    if not found:
+        return
+    _ec2().terminate_instances(InstanceIds=found)
+    wait_until(
+        f"instances {', '.join(found)}",
+        lambda: {one: find_state(one) for one in found},
+        lambda states: set(states.values()) <= {"terminated", None},
+        timeout_seconds=TERMINATED_SECONDS,
+        expected="'terminated'",
+    )
+
+
+def find_state(instance_id: str) -> str | None:
+    """None where EC2 does not show it: no longer, or not yet. Asked by filter, which does not mind."""
+    return _states([{"Name": "instance-id", "Values": [instance_id]}]).get(instance_id)
+
+
+def _run_instance(launch: Launch, subnet: str) -> str:
+    answer = _ec2().run_instances(
+        LaunchTemplate={"LaunchTemplateId": launch.template_id, "Version": str(launch.template_version)},
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=subnet,
+        UserData=launch.user_data,
+        InstanceInitiatedShutdownBehavior="terminate",
+        TagSpecifications=launch.specifications(),
+    )
+    return answer["Instances"][0]["InstanceId"]
+
+
+def _states(filters: list[Any]) -> dict[str, str]:
+    pages = _ec2().get_paginator("describe_instances").paginate(Filters=filters)
+    return {
+        instance["InstanceId"]: instance["State"]["Name"]
+        for page in pages
+        for reservation in page["Reservations"]
+        for instance in reservation["Instances"]
+    }
 
 
 def _amis_of(instance_ids: tuple[str, ...]) -> dict[str, str]:

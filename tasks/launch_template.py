@@ -71,6 +71,11 @@ def describe_version(template_id: str, number: int) -> TemplateVersion:
 
 
 @probe
+def read_user_data(template_id: str, number: int) -> str:
+    return _user_data(_fetch(template_id, str(number)))
+
+
+@probe
 def find_versions_above(current: TemplateVersion) -> tuple[TemplateVersion, ...]:
     """What was made after `current`: attempts that are under way, or that nobody cleaned up."""
     return tuple(_read(one) for one in _versions(current.template_id) if one["VersionNumber"] > current.number)

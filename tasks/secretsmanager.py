@@ -1,12 +1,14 @@
-"""AWS Secrets Manager: the database's credentials. Values stay in this file's callers, never in a log or a result."""
+"""AWS Secrets Manager: the credentials of databases. Values stay in this file's callers, never in a log or a result."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from tasks import aws
 from tasks.environment import PROJECT
+from tasks.kinds import action
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -32,6 +34,28 @@ def make_password() -> SecretStr:
     """A new random password that PostgreSQL, RDS and a connection URL take as it is."""
     made = _secrets().get_random_password(PasswordLength=PASSWORD_LENGTH, ExcludePunctuation=True)
     return SecretStr(made["RandomPassword"])
+
+
+@action
+def put_temporary_secret(name: str, value: SecretStr, tags: Mapping[str, str]) -> str:
+    """Its ARN. One that a killed attempt of the run made gets the new value."""
+    secrets = _secrets()
+    text = value.get_secret_value()
+    try:
+        marks = [{"Key": key, "Value": tag} for key, tag in tags.items()]
+        return secrets.create_secret(Name=name, SecretString=text, Tags=marks)["ARN"]  # type: ignore[arg-type]
+    except secrets.exceptions.ResourceExistsException:
+        return secrets.put_secret_value(SecretId=name, SecretString=text)["ARN"]
+
+
+@action
+def delete_temporary_secret(name: str) -> None:
+    """At once: what it opens is about to be gone, and nobody will want it back."""
+    secrets = _secrets()
+    try:
+        secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    except secrets.exceptions.ResourceNotFoundException:
+        pass  # that is what is wanted
 
 
 def has_current_value(secret_arn: str) -> bool:

@@ -114,6 +114,13 @@ def wait_until_command_ended(command: Command, timeout_seconds: int = 900) -> tu
     return tuple(_result(found) for page in pages for found in page["CommandInvocations"])
 
 
+@probe
+def read_output(command: Command, instance_id: str) -> str:
+    """All that SSM keeps of what a command printed on one instance: its first 24,000 characters."""
+    found = _ssm().get_command_invocation(CommandId=command.id, InstanceId=instance_id)
+    return found["StandardOutputContent"]
+
+
 def require_all_succeeded(results: tuple[Result, ...], instance_ids: Iterable[str]) -> None:
     """Every one of these instances ran the command and succeeded: partial success is no success."""
     failed = [str(result) for result in results if not result.succeeded]

@@ -79,12 +79,13 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 self._answer(200, self._echo())
 
-    do_POST = do_HEAD = do_GET  # noqa: N815 - the names that http.server calls
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the names that http.server calls
 
     def _echo(self) -> dict[str, Any]:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         version = self.application.address
-        return {"version": version, "path": self.path, "headers": dict(self.headers), "bytes": len(body)}
+        said = {"method": self.command, "path": self.path, "headers": dict(self.headers)}
+        return {"version": version, **said, "bytes": len(body), "text": body.decode("latin-1")}
 
     def _answer(self, status: int, value: dict[str, Any]) -> None:
         body = json.dumps(value).encode()

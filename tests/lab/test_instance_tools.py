@@ -63,6 +63,17 @@ def test_the_status_alone_can_be_asked_for(curl: Run) -> None:
     assert curl("-s", "-o", "/dev/null", "-w", "%{http_code}", "http://localhost:5999/").stdout == "000"
 
 
+def test_data_is_posted_as_a_form_unless_something_else_is_said(curl: Run) -> None:
+    url = "http://localhost:5000/items"
+    form = json.loads(curl("-sS", "-d", "a=1", "--data", "b=2", url).stdout)
+    assert (form["method"], form["text"]) == ("POST", "a=1&b=2")
+    assert form["headers"]["Content-Type"] == "application/x-www-form-urlencoded"
+    document = json.loads(curl("-sS", "-X", "PUT", "-H", "content-type: application/json", "-d", "{}", url).stdout)
+    named = {name.title(): value for name, value in document["headers"].items()}
+    assert (document["method"], document["text"], named["Content-Type"]) == ("PUT", "{}", "application/json")
+    assert json.loads(curl("-sS", "-X", "DELETE", url).stdout)["method"] == "DELETE"
+
+
 @pytest.fixture
 def docker(tmp_path: Path) -> Callable[..., Run]:
     def with_container(**facts: Any) -> Run:

@@ -83,6 +83,52 @@ def test_an_instance_can_be_launched_from_a_second_version(template: Template) -
     assert [one["Tags"] for one in volumes] == [[{"Key": "Name", "Value": "disk"}]]
 
 
+def test_what_a_launch_says_itself_wins_over_its_template_and_the_rest_is_the_templates(
+    clients: Callable[..., Any],
+) -> None:
+    ec2 = clients("ec2")
+    clients("iam").create_instance_profile(InstanceProfileName="machine")
+    subnet, other = ec2.describe_subnets()["Subnets"][:2]
+    group = ec2.create_security_group(GroupName="machine", Description="theirs", VpcId=subnet["VpcId"])["GroupId"]
+    mine = {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "theirs"}, {"Key": "team", "Value": "a"}]}
+    template = Template(ec2)
+    template.add(
+        "1",
+        IamInstanceProfile={"Name": "machine"},
+        SecurityGroupIds=[group],
+        EbsOptimized=True,
+        InstanceInitiatedShutdownBehavior="terminate",
+        TagSpecifications=[mine],
+    )
+    asked = {"MinCount": 1, "MaxCount": 1, "LaunchTemplate": {"LaunchTemplateId": template.id, "Version": "2"}}
+    ours = {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "ours"}]}
+    launched = ec2.run_instances(
+        **asked, UserData="#!/bin/bash\necho ours\n", SubnetId=other["SubnetId"], TagSpecifications=[ours]
+    )["Instances"][0]
+    (found,) = ec2.describe_instances(InstanceIds=[launched["InstanceId"]])["Reservations"][0]["Instances"]
+    assert (found["SubnetId"], found["InstanceType"], found["EbsOptimized"]) == (other["SubnetId"], "t3.micro", True)
+    assert [one["GroupId"] for one in found["SecurityGroups"]] == [group]
+    assert found["IamInstanceProfile"]["Arn"].endswith("/machine")
+    tags = {one["Key"]: one["Value"] for one in found["Tags"] if not one["Key"].startswith("aws:")}
+    assert tags == {"Name": "ours", "team": "a"}
+
+    def attribute(name: str) -> str:
+        answer = ec2.describe_instance_attribute(InstanceId=launched["InstanceId"], Attribute=name)
+        return str(answer[f"{name[0].upper()}{name[1:]}"]["Value"])
+
+    assert base64.b64decode(attribute("userData")) == b"#!/bin/bash\necho ours\n"
+    assert attribute("instanceInitiatedShutdownBehavior") == "terminate"
+
+
+def test_a_launch_with_an_instance_profile_that_is_not_there_launches_nothing(template: Template) -> None:
+    template.add("1", IamInstanceProfile={"Name": "nobody"})
+    asked = {"MinCount": 1, "MaxCount": 1, "LaunchTemplate": {"LaunchTemplateId": template.id, "Version": "2"}}
+    before = template.ec2.describe_instances()["Reservations"]
+    with pytest.raises(ClientError):
+        template.ec2.run_instances(**asked)
+    assert template.ec2.describe_instances()["Reservations"] == before
+
+
 def test_the_tags_of_the_template_are_not_part_of_what_is_launched(clients: Callable[..., Any]) -> None:
     tags = [{"Key": "team", "Value": "founders"}]
     tagged = Template(clients("ec2"), TagSpecifications=[{"ResourceType": "launch-template", "Tags": tags}])

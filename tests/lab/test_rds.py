@@ -4,63 +4,30 @@ import datetime
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import boto3
-import httpx
 import psutil
 import psycopg2
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-PROJECT = Path(__file__).parents[2]
-SPEED = "200"
-PASSWORD = "first-password"
-REQUEST = {
-    "Engine": "postgres",
-    "EngineVersion": "15.3",
-    "DBInstanceClass": "db.t3.micro",
-    "AllocatedStorage": 20,
-    "MasterUsername": "postgres",
-    "MasterUserPassword": PASSWORD,
-    "DBName": "demo_db",
-    "BackupRetentionPeriod": 0,
-}
-PROMPT = {"Delay": 1, "MaxAttempts": 60}
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A lab of this file's own, quicker than the session's: RDS takes AWS's minutes for most of what it does."""
-    home = tmp_path_factory.mktemp("rds") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", SPEED], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
-    try:
-        yield json.loads((home / "lab.json").read_text())
-    finally:
-        subprocess.run([*command, "down"], cwd=PROJECT, check=True)
-
-
-@pytest.fixture(scope="module")
-def aws(lab: dict[str, Any]) -> Callable[[str], Any]:
-    session = boto3.session.Session(
-        aws_access_key_id=lab["env"]["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=lab["env"]["AWS_SECRET_ACCESS_KEY"],
-        region_name=lab["env"]["AWS_REGION"],
-    )
-    settings = Config(retries={"total_max_attempts": 1})
-    return lambda service: session.client(service, endpoint_url=lab["url"], config=settings)
-
-
-@pytest.fixture(scope="module")
-def rds(aws: Callable[[str], Any]) -> Any:
-    return aws("rds")
+from tests.lab.databases import (
+    PASSWORD,
+    PROMPT,
+    REQUEST,
+    ask,
+    connect,
+    describe,
+    messages,
+    pid_of,
+    refusal,
+    statuses_until,
+    until,
+    wait,
+    window,
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,68 +44,6 @@ def created(rds: Any) -> list[str]:
     for name in ("standby", "changing", "tuned"):
         wait(rds, name)
     return statuses
-
-
-def wait(rds: Any, name: str) -> dict[str, Any]:
-    rds.get_waiter("db_instance_available").wait(DBInstanceIdentifier=name, WaiterConfig=PROMPT)
-    return describe(rds, name)
-
-
-def describe(rds: Any, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-    return found
-
-
-def statuses_until(rds: Any, name: str, wanted: str, seconds: float = 40) -> list[str]:
-    """Each status that `name` shows until `wanted`, once, in order."""
-    seen: list[str] = []
-    deadline = time.monotonic() + seconds
-    while not seen or seen[-1] != wanted or len(seen) == 1:
-        status = describe(rds, name)["DBInstanceStatus"]
-        if not seen or seen[-1] != status:
-            seen.append(status)
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.03)
-    return seen
-
-
-def connect(rds: Any, name: str, password: str = PASSWORD, **more: Any) -> Any:
-    endpoint = describe(rds, name)["Endpoint"]
-    connection = psycopg2.connect(
-        host=endpoint["Address"], port=endpoint["Port"], user="postgres", password=password, dbname="demo_db", **more
-    )
-    connection.autocommit = True
-    return connection
-
-
-def ask(rds: Any, name: str, statement: str, password: str = PASSWORD) -> Any:
-    connection = connect(rds, name, password)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else None
-    finally:
-        connection.close()
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
-
-
-def refusal(call: Callable[..., Any], **asked: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as refused:
-        call(**asked)
-    error = refused.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
-def messages(rds: Any, name: str) -> list[str]:
-    events = rds.describe_events(SourceType="db-instance", SourceIdentifier=name)["Events"]
-    return [event["Message"] for event in events]
 
 
 def test_an_instance_is_created_backed_up_and_then_available(rds: Any, created: list[str]) -> None:
@@ -204,20 +109,15 @@ def test_a_new_password_is_applied_a_little_later(rds: Any, created: list[str]) 
     assert ask(rds, "standby", "SELECT 1", "second-password") == [(1,)]
 
 
-def test_a_killed_server_comes_back_by_itself(rds: Any, created: list[str], lab: dict[str, Any]) -> None:
-    server = psutil.Process(pid_of(lab, "demo"))
+def test_a_killed_server_comes_back_by_itself(rds: Any, created: list[str], quick_lab: dict[str, Any]) -> None:
+    server = psutil.Process(pid_of(quick_lab, "demo"))
     os.kill(server.pid, signal.SIGKILL)
     psutil.wait_procs([server], timeout=5)
     recovered = "Recovery of the DB instance is complete."
     until(lambda: recovered in messages(rds, "demo"))
     assert describe(rds, "demo")["DBInstanceStatus"] == "available"
-    assert pid_of(lab, "demo") not in (0, server.pid)
+    assert pid_of(quick_lab, "demo") not in (0, server.pid)
     assert ask(rds, "demo", "SELECT count(*) FROM items") == [(100,)]
-
-
-def pid_of(lab: dict[str, Any], name: str) -> int:
-    parts = httpx.get(f"{lab['url']}/lab/status", timeout=10).json()["parts"]
-    return int(parts["RDS"][name]["pid"] or 0)
 
 
 def test_stopped_means_that_nothing_listens(rds: Any, created: list[str]) -> None:
@@ -247,12 +147,6 @@ def test_what_is_not_applied_at_once_waits_for_the_maintenance_window(rds: Any, 
     assert (after["DBInstanceClass"], after["EngineVersion"]) == ("db.t3.small", "15.4")
     assert after["PendingModifiedValues"] == {}
     assert ask(rds, "tuned", "SHOW max_connections") == [("225",)]
-
-
-def window(hours: int) -> str:
-    """An hour-long maintenance window that begins half an hour before `hours` from now."""
-    start = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours, minutes=-30)
-    return "-".join(f"{moment:%a:%H:%M}".lower() for moment in (start, start + datetime.timedelta(hours=1)))
 
 
 def parameter(name: str, value: str, method: str = "immediate") -> list[dict[str, str]]:
@@ -375,7 +269,8 @@ def test_impossible_instances_are_refused_and_leave_nothing(
 
 
 def test_an_operation_before_creation_ends_is_refused_and_deletion_is_not(rds: Any, created: list[str]) -> None:
-    asked = {**REQUEST, "PreferredBackupWindow": "01:00-02:00", "PreferredMaintenanceWindow": "sun:02:00-sun:05:00"}
+    touching = {"PreferredBackupWindow": "01:00-02:00", "PreferredMaintenanceWindow": "sun:02:00-sun:05:00"}
+    asked = {**REQUEST, **touching}
     early = rds.create_db_instance(DBInstanceIdentifier="early", **asked)["DBInstance"]
     assert early["DBInstanceStatus"] == "creating"
     assert "Endpoint" not in early
@@ -419,7 +314,7 @@ def test_events_honour_duration_and_need_a_type_with_an_identifier(rds: Any, cre
 
 
 def test_cloudwatch_counts_the_connections_that_there_are(
-    rds: Any, created: list[str], aws: Callable[[str], Any]
+    rds: Any, created: list[str], quick_client: Callable[[str], Any]
 ) -> None:
     held = [connect(rds, "demo") for _ in range(3)]
     now = datetime.datetime.now(datetime.UTC)
@@ -434,18 +329,20 @@ def test_cloudwatch_counts_the_connections_that_there_are(
     }
 
     def counted() -> bool:
-        points = aws("cloudwatch").get_metric_statistics(**question)["Datapoints"]
+        points = quick_client("cloudwatch").get_metric_statistics(**question)["Datapoints"]
         return any(point["Maximum"] >= len(held) for point in points)
 
     until(counted, seconds=25)
-    names = {each["MetricName"] for each in aws("cloudwatch").list_metrics(Namespace="AWS/RDS")["Metrics"]}
+    names = {each["MetricName"] for each in quick_client("cloudwatch").list_metrics(Namespace="AWS/RDS")["Metrics"]}
     assert {"CPUUtilization", "FreeStorageSpace", "FreeableMemory", "ReadLatency", "WriteLatency"} <= names
 
 
-def test_a_managed_password_is_rotated_for_real(rds: Any, created: list[str], aws: Callable[[str], Any]) -> None:
+def test_a_managed_password_is_rotated_for_real(
+    rds: Any, created: list[str], quick_client: Callable[[str], Any]
+) -> None:
     rds.modify_db_instance(DBInstanceIdentifier="standby", ManageMasterUserPassword=True)
     secret = until(lambda: wait(rds, "standby").get("MasterUserSecret"))["SecretArn"]
-    secrets = aws("secretsmanager")
+    secrets = quick_client("secretsmanager")
     first = secrets.get_secret_value(SecretId=secret)["SecretString"]
     until(lambda: not describe(rds, "standby")["PendingModifiedValues"])
     wait(rds, "standby")
@@ -470,12 +367,14 @@ def password_in(secret: str) -> str:
     return str(json.loads(secret)["password"])
 
 
-def test_deletion_follows_its_rules_and_ends_the_server(rds: Any, created: list[str], lab: dict[str, Any]) -> None:
+def test_deletion_follows_its_rules_and_ends_the_server(
+    rds: Any, created: list[str], quick_lab: dict[str, Any]
+) -> None:
     assert "protected" in refusal(rds.delete_db_instance, DBInstanceIdentifier="tuned", SkipFinalSnapshot=True)[1]
     assert refusal(rds.delete_db_instance, DBInstanceIdentifier="demo")[0] == "InvalidParameterCombination"
     both = {"SkipFinalSnapshot": True, "FinalDBSnapshotIdentifier": "last"}
     assert refusal(rds.delete_db_instance, DBInstanceIdentifier="demo", **both)[0] == "InvalidParameterCombination"
-    server = psutil.Process(pid_of(lab, "demo"))
+    server = psutil.Process(pid_of(quick_lab, "demo"))
     deleting = rds.delete_db_instance(DBInstanceIdentifier="demo", SkipFinalSnapshot=True)
     assert deleting["DBInstance"]["DBInstanceStatus"] == "deleting"
     assert refusal(rds.delete_db_instance, DBInstanceIdentifier="demo", SkipFinalSnapshot=True)[0] == (

@@ -3,23 +3,17 @@
 import io
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.exporting import Exporting
 
-PROJECT = Path(__file__).parents[2]
 PART = re.compile(r"(.+)/(\d+)/part-(\d{5})-[0-9a-f-]{36}\.gz\.parquet")
 TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "export.rds.amazonaws.com"}}
 DATABASE = (
@@ -43,20 +37,10 @@ DATABASE = (
 
 
 @pytest.fixture(scope="module")
-def exporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporting]:
-    """A quick lab of this file's own with a database in it."""
-    home = tmp_path_factory.mktemp("exports") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", "300"], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
-    try:
-        lab = json.loads((home / "lab.json").read_text())
-        session = boto3.session.Session("testing", "testing", region_name=lab["env"]["AWS_REGION"])
-        config = Config(retries={"total_max_attempts": 1})
-        made = Exporting(cache(lambda name: session.client(name, endpoint_url=lab["url"], config=config)), "demo")
-        made.build(*DATABASE)
-        yield made
-    finally:
-        subprocess.run([*command, "down"], cwd=PROJECT, check=True)
+def exporting(quick_client: Callable[[str], Any]) -> Exporting:
+    made = Exporting(cache(quick_client), "demo")
+    made.build(*DATABASE)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,8 @@
+locals {
+  # arn:<partition>:secretsmanager:<region>:<account>:secret
+  secrets = join(":", slice(split(":", var.db_secret_arn), 0, 6))
+}
+
 data "aws_iam_policy_document" "assume" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -13,6 +18,13 @@ data "aws_iam_policy_document" "main" {
     sid       = "ReadDatabaseSecret"
     actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
     resources = [var.db_secret_arn]
+  }
+
+  # A verification of a backup starts one instance whose application reads the restored copy's secret instead.
+  statement {
+    sid       = "ReadRestoredDatabaseSecret"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = ["${local.secrets}:${var.name}-verify-*"]
   }
 
   statement {

@@ -89,3 +89,15 @@ run "the_group_is_replaced_by_health_and_never_refreshed_by_terraform" {
     error_message = "The first apply waits for as many healthy instances as must run."
   }
 }
+
+run "instances_read_their_databases_secret_and_a_restored_copys_and_no_other" {
+  command = plan
+
+  assert {
+    condition = { for one in data.aws_iam_policy_document.main.statement : one.sid => one.resources if strcontains(jsonencode(one.actions), "secretsmanager") } == {
+      ReadDatabaseSecret         = toset(["arn:aws:secretsmanager:eu-north-1:123456789012:secret:demo-flask-app-test-db"])
+      ReadRestoredDatabaseSecret = toset(["arn:aws:secretsmanager:eu-north-1:123456789012:secret:demo-flask-app-test-verify-*"])
+    }
+    error_message = "Besides its own, an instance may read secrets named <name>-verify-* and no other."
+  }
+}

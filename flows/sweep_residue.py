@@ -1,0 +1,51 @@
+"""Sweep residue: remove what runs made for a while and did not live to remove.
+
+When:     every hour by itself; after a run was killed and will not be started again: with `--include-unexpired`.
+Impact:   none on the service. Only things that carry a run's three tags go, and none whose run still lives before it
+          expires; nothing that is protected, or an environment's own, is ever touched.
+Rollback: none: what is removed was a copy, or had an expiry that has passed.
+
+Carries out P24's clean-up (and N05). A red run names what stays, and what to do.
+"""
+
+from datetime import UTC, datetime
+
+from tasks import flow_runs, residue
+from tasks.command_line import run
+from tasks.environment import EnvironmentName
+from tasks.procedure import procedure
+from tasks.report import phase, say
+from tasks.sweep_plan import plan_sweep
+
+
+@procedure
+def sweep_residue(environment: EnvironmentName, include_unexpired: bool = False, dry_run: bool = False) -> str:
+    """Find every temporary thing of every run, remove those that are left over, and look again.
+
+    Args:
+        environment: Whose things; one that does not say whose it is counts for each environment.
+        include_unexpired: Also remove what a run left that this Prefect server does not know, before it expires.
+        dry_run: Stop after the plan and change nothing.
+    """
+    with phase("check"):
+        found = residue.find_residue(environment)
+        runs = flow_runs.find_run_states(tuple(one.run_id for one in found))
+    with phase("plan"):
+        plan = plan_sweep(found, runs, datetime.now(UTC), include_unexpired=include_unexpired)
+        say(str(plan))
+        for line in plan.table():
+            say(line)
+    if dry_run:
+        return str(plan)
+    with phase("apply"):
+        begun = [one for one in plan.removable if residue.begin_removal(one)]
+        residue.wait_until_gone(begun)
+    with phase("verify"):
+        plan.require_gone(residue.find_residue(environment))
+        outcome = f"residue: 0, removed: {len(begun)}, left alone: {plan.left_alone}"
+        say(outcome)
+    return outcome
+
+
+if __name__ == "__main__":
+    run(sweep_residue)

@@ -1,0 +1,175 @@
+"""Which rows differ between two databases: found by splitting the buckets that do, never by reading a whole table."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Literal, TypeVar
+
+from psycopg2 import sql
+from psycopg2.extensions import connection
+
+from tasks.fingerprint import Buckets, position, recently_changed, row_hash, rows_in, sum_buckets, sum_rows, unequal
+from tasks.pace import Pace
+from tasks.postgres import ask
+from tasks.tables import Column, Table
+
+T = TypeVar("T")
+
+ROWS_REPORTED = 10_000
+# A bucket of more rows than these is split into 2^SPLIT_BITS before its rows are fetched.
+ROWS_FETCHED = 64
+SPLIT_BITS = 5
+BATCH_BY_RANGE = 200
+# Without ranges, each batch is a scan of the whole table.
+BATCH_BY_SCAN = 4_000
+
+
+@dataclass(frozen=True)
+class Side:
+    session: connection
+    table: Table
+    pace: Pace | None = None
+
+    def wait(self) -> None:
+        """Before each statement: until the database may be read on."""
+        if self.pace:
+            self.pace.keep()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same table twice. `since` divides the rows of each side into those changed later and the others."""
+
+    restored: Side
+    reference: Side
+    since: datetime
+
+    def both(self, work: Callable[[Side], T]) -> tuple[T, T]:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            ours, theirs = pool.map(work, (self.restored, self.reference))
+        return ours, theirs
+
+
+@dataclass(frozen=True)
+class DifferingRow:
+    """Without values, which may be secrets. `changed_since` is what the row says, the reference's when both have it."""
+
+    table: str
+    key: str
+    kind: Literal["differs", "missing", "extra"]
+    changed_since: bool
+    position: int
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        what = f"differs in {', '.join(self.columns)}" if self.columns else self.kind
+        return f"{self.key} {what}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    rows: int
+    key: str
+    changed_since: bool
+
+
+_Rows = dict[int, dict[int, _Found]]  # by position and hash
+
+
+def locate(pair: Pair, differing: Mapping[int, int], shift: int) -> Iterator[DifferingRow]:
+    """Each row that only one side has, or that has other values there.
+
+    Args:
+        differing: buckets with the number of their rows, as `fingerprint.unequal` gives them.
+    """
+    size = BATCH_BY_RANGE if pair.reference.table.integer_key else BATCH_BY_SCAN
+    small = [place for place, rows in differing.items() if rows <= ROWS_FETCHED or shift == 0]
+    large = [place for place, rows in differing.items() if rows > ROWS_FETCHED and shift > 0]
+    for batch in _batches(small, size):
+        ours, theirs = pair.both(partial(_fetch, places=batch, shift=shift, since=pair.since))
+        yield from _compare(pair, ours, theirs)
+    finer = max(shift - SPLIT_BITS, 0)
+    for batch in _batches(large, size):
+        parts = pair.both(partial(_split, places=batch, shift=shift, finer=finer))
+        yield from locate(pair, unequal(*parts), finer)
+
+
+def name_columns(pair: Pair, rows: Sequence[DifferingRow]) -> list[DifferingRow]:
+    """The same rows, with the columns in which they differ."""
+    both_have = [row.position for row in rows if row.kind == "differs"]
+    named: dict[int, tuple[str, ...]] = {}
+    columns = [column for column in pair.reference.table.columns if column.name not in pair.reference.table.key]
+    size = BATCH_BY_RANGE * 5 if pair.reference.table.integer_key else ROWS_REPORTED
+    for batch in _batches(both_have, size):
+        ours, theirs = pair.both(partial(_hashes_by_column, places=batch, columns=columns))
+        for place in ours.keys() & theirs.keys():
+            compared = zip(columns, ours[place], theirs[place], strict=True)
+            named[place] = tuple(column.name for column, one, other in compared if one != other)
+    return [replace(row, columns=named.get(row.position, ())) for row in rows]
+
+
+def sum_side(side: Side, shift: int) -> Buckets:
+    return sum_buckets(side.session, side.table, shift, pace=side.pace)
+
+
+def _split(side: Side, places: Sequence[int], shift: int, finer: int) -> Buckets:
+    side.wait()
+    return sum_rows(side.session, side.table, finer, rows_in(side.table, places, shift))
+
+
+def _fetch(side: Side, places: Sequence[int], shift: int, since: datetime) -> _Rows:
+    table = side.table
+    statement = sql.SQL("select {}, {}, count(*), min({}), bool_or({}) from {} group by 1, 2").format(
+        position(table), row_hash(table), _key(table), recently_changed(table, since), rows_in(table, places, shift)
+    )
+    found: _Rows = {}
+    side.wait()
+    for place, hashed, rows, key, is_recent in ask(side.session, statement):
+        found.setdefault(place, {})[hashed] = _Found(rows, key, is_recent)
+    return found
+
+
+def _hashes_by_column(side: Side, places: Sequence[int], columns: Sequence[Column]) -> dict[int, list[int]]:
+    hashes = (sql.SQL("pg_catalog.hash_record_extended(row({}), 0)").format(column.form) for column in columns)
+    statement = sql.SQL("select {}, array[{}]::pg_catalog.int8[] from {}").format(
+        position(side.table), sql.SQL(", ").join(hashes), rows_in(side.table, places, 0)
+    )
+    side.wait()
+    return dict(ask(side.session, statement))
+
+
+def _key(table: Table) -> sql.Composable:
+    """How a row is called in a report."""
+    if not table.key:
+        return sql.SQL("'without a key, hash ' || {}::pg_catalog.text").format(position(table))
+    parts = (sql.SQL("{}::pg_catalog.text").format(sql.Identifier("t", name)) for name in table.key)
+    return sql.SQL("pg_catalog.concat_ws(', ', {})").format(sql.SQL(", ").join(parts))
+
+
+def _compare(pair: Pair, ours: _Rows, theirs: _Rows) -> Iterator[DifferingRow]:
+    table = pair.reference.table
+    for place in sorted(ours.keys() | theirs.keys()):
+        extra = _more(ours.get(place, {}), theirs.get(place, {}))
+        missing = _more(theirs.get(place, {}), ours.get(place, {}))
+        if table.key and extra and missing:
+            yield DifferingRow(str(table), missing[0].key, "differs", missing[0].changed_since, place)
+            continue
+        for one in extra:
+            yield from [DifferingRow(str(table), one.key, "extra", one.changed_since, place)] * one.rows
+        for one in missing:
+            yield from [DifferingRow(str(table), one.key, "missing", one.changed_since, place)] * one.rows
+
+
+def _more(these: Mapping[int, _Found], others: Mapping[int, _Found]) -> list[_Found]:
+    """What these have more of than the others."""
+    surplus = {hashed: one.rows - (others[hashed].rows if hashed in others else 0) for hashed, one in these.items()}
+    return [replace(these[hashed], rows=rows) for hashed, rows in surplus.items() if rows > 0]
+
+
+def _batches(items: Sequence[int], size: int) -> Iterator[list[int]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
