@@ -74,9 +74,9 @@ def take(cluster: Cluster, folder: Path) -> BaseBackup:
     cluster.run(cluster.binaries["pg_basebackup"], *where, "-X", "stream", "-c", "fast", "--no-sync")
     moment, last = mark(cluster)
     log, kept = cluster.data / "pg_wal", folder / "pg_wal"
-    first = min(each.name for each in kept.iterdir() if SEGMENT.fullmatch(each.name))
+    first = max(each.name for each in kept.iterdir() if SEGMENT.fullmatch(each.name))  # there the backup itself ends
     for each in log.iterdir():
-        if SEGMENT.fullmatch(each.name) and first <= each.name <= last and not (kept / each.name).exists():
+        if SEGMENT.fullmatch(each.name) and first <= each.name <= last:
             shutil.copyfile(each, kept / each.name)
     return BaseBackup(folder, moment)
 

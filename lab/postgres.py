@@ -223,6 +223,7 @@ class Cluster:
         for path in sorted(self.logs.iterdir()):
             said += path.read_bytes()[before.get(path, 0) :].decode(errors="replace")
         fatal = [line.split("FATAL:")[1].strip() for line in said.splitlines() if "FATAL:" in line]
+        fatal = [line for line in fatal if not line.startswith("the database system is")]  # said to who came too early
         return fatal[0] if fatal else said.strip()[-300:] or "it did not answer in time"
 
 

@@ -155,7 +155,7 @@ class Instance:
 
     def start(self) -> None:
         """Start the server with what its parameter group and class say now."""
-        with self.lab.lock:
+        with self.model():
             chosen, group = self.chosen(), self.group().name
         self.configure(chosen)
         with self.lab.lock:

@@ -118,6 +118,7 @@ def _recover(instance: Instance, source: Source) -> None:
         cluster.create(source.base.folder)
         (cluster.data / "recovery.signal").touch()
         instance.configure({}, source.recovery)
+        instance.rest(0)  # nothing is started for one that is gone
         cluster.start(memory_bytes(instance.db.db_instance_class), RECOVERY_SECONDS)
     except (ClusterFailedError, OSError) as error:
         raise FailedError("incompatible-restore", str(error)) from error

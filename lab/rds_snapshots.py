@@ -1,5 +1,6 @@
 """DB snapshots: taken from a running instance, copied and deleted for real."""
 
+import shutil
 import time
 import uuid
 from collections.abc import Callable
@@ -34,7 +35,7 @@ def install(lab: Lab, find: Find) -> None:
         instance, name = find(db), self._get_param("DBSnapshotIdentifier")
         self.backend.validate_db_snapshot_identifier(name, parameter_name="DBSnapshotIdentifier")
         require_new(lab, self.backend, name)
-        _require_available(instance)
+        _require_to_be_available(instance)
         snapshot = record(lab, db, name, tags=self.params.get("Tags"))
         if fault := lab.faults.take("rds:CreateDBSnapshot", lambda one: one.kind == "outcome"):
             snapshot.planned = fault.code
@@ -104,7 +105,7 @@ def require_available(backend: Any, name: str) -> Any:
     return snapshot
 
 
-def _require_available(instance: Instance) -> None:
+def _require_to_be_available(instance: Instance) -> None:
     optimizing = instance.db.status == "storage-optimization"
     if not optimizing and (instance.changing or instance.db.status != "available"):
         raise AWSError(
@@ -151,9 +152,11 @@ def take(instance: Instance, snapshot: Any) -> None:
 def fill(instance: Instance, snapshot: Any, folder: Path | None = None) -> BaseBackup | None:
     """Take the real backup behind `snapshot`. What fails makes the snapshot fail, and nothing else."""
     how = base_backup.take if instance.cluster.running else base_backup.take_cold
+    folder = folder or new_folder(instance.lab)
     try:
-        base = how(instance.cluster, folder or new_folder(instance.lab))
+        base = how(instance.cluster, folder)
     except (ClusterFailedError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
         with instance.lab.lock:
             _fail(snapshot, str(error))
         return None

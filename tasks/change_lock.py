@@ -1,6 +1,7 @@
 """One change at a time: a lease on an environment that its holder renews, and that ends when the holder dies."""
 
 import os
+import re
 import socket
 import threading
 import time
@@ -205,6 +206,11 @@ def _conditionally(operation: str, **arguments: Any) -> bool:
 
 def run_id() -> str:
     return str(runtime.flow_run.root_flow_run_id or "no-run")
+
+
+def short_run_id() -> str:
+    """What names of this run's things end with: eight letters or digits."""
+    return re.sub(r"[^a-z0-9]", "", run_id().lower())[:8]
 
 
 def _process() -> str:

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from tasks import aws
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
+from tasks.residue import as_specifications
+from tasks.residue_kinds import RUN_ID
 from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -84,11 +86,6 @@ class Launch:
     name: str
     tags: Mapping[str, str]
 
-    def specifications(self) -> list[Any]:
-        """What is marked is whatever the launch creates, the disk too."""
-        tags = [{"Key": key, "Value": value} for key, value in {**self.tags, "Name": self.name}.items()]
-        return [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")]
-
 
 @action
 def run_temporary_instance(launch: Launch) -> str:
@@ -116,7 +113,7 @@ def terminate_temporary_instances(name: str, run_id: str, known: tuple[str, ...]
     Args:
         known: ids that the run knows of, for EC2 may not show a new instance by its tags yet.
     """
-    mine = [{"Name": "tag:Name", "Values": [name]}, {"Name": "tag:runbook:run-id", "Values": [run_id]}]
+    mine = [{"Name": "tag:Name", "Values": [name]}, {"Name": f"tag:{RUN_ID}", "Values": [run_id]}]
     found = sorted({one for one, state in _states(mine).items() if state != "terminated"} | set(known))
     if not found:
         return
@@ -143,7 +140,7 @@ def _run_instance(launch: Launch, subnet: str) -> str:
         SubnetId=subnet,
         UserData=launch.user_data,
         InstanceInitiatedShutdownBehavior="terminate",
-        TagSpecifications=launch.specifications(),
+        TagSpecifications=as_specifications({**launch.tags, "Name": launch.name}, "instance", "volume"),
     )
     return answer["Instances"][0]["InstanceId"]
 

@@ -117,7 +117,7 @@ def rows_in(table: Table, places: Sequence[int], shift: int) -> sql.Composable:
         return rows_where(table, sql.SQL("({}) = any({}::pg_catalog.int8[])").format(bucket(table, shift), listed))
     lows, highs = zip(*bounds(places, shift), strict=True)
     return sql.SQL(
-        "pg_catalog.unnest({}::pg_catalog.int8[], {}::pg_catalog.int8[]) as w(low, high)"
+        "rows from (pg_catalog.unnest({}::pg_catalog.int8[]), pg_catalog.unnest({}::pg_catalog.int8[])) as w(low, high)"
         " cross join lateral (select t.* from only {} as t where {} between w.low and w.high) as t"
     ).format(sql.Literal(list(lows)), sql.Literal(list(highs)), table.identifier, table.integer_key)
 

@@ -1,7 +1,7 @@
 """A bound on what reading costs the source: between two steps it waits while the source suffers."""
 
 import time
-from statistics import median
+from statistics import fmean, median
 
 from psycopg2.extensions import connection
 
@@ -31,7 +31,7 @@ class Pace:
     def __init__(self, session: connection, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._session = session
         self._patience_seconds = patience_seconds
-        self.usual_seconds = self._latency(PROBES_AT_START)
+        self.usual_seconds = median(self._latencies(PROBES_AT_START))
         self.statements = 0
         self.pauses = 0
         self.paused_seconds = 0.0
@@ -68,16 +68,16 @@ class Pace:
 
     def _suffering(self) -> str:
         """Of what the source suffers; nothing when it is well."""
-        latency = self._latency(PROBES)
+        latency = fmean(self._latencies(PROBES))
         if latency > max(self.usual_seconds * SLOWER, NOISE_SECONDS):
             return f"slow: a tiny statement takes {latency:.3f} s, at the start it took {self.usual_seconds:.4f} s"
         ((lag,),) = ask(self._session, REPLAY_LAG)
         return f"lagging: a replica is {lag:.0f} s behind" if lag > REPLAY_LAG_SECONDS else ""
 
-    def _latency(self, probes: int) -> float:
+    def _latencies(self, probes: int) -> list[float]:
         taken = []
         for _ in range(probes):
             began = time.monotonic()
             ask(self._session, TINY)
             taken.append(time.monotonic() - began)
-        return median(taken)
+        return taken

@@ -1,8 +1,9 @@
 """Amazon RDS: the database instance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -22,6 +23,21 @@ HOPELESS = frozenset(
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What RDS sets to its own defaults in a restored instance unless it is told (D04)."""
+
+    instance_class: str
+    subnet_group: str
+    security_groups: tuple[str, ...]
+    parameter_group: str
+    port: int
+    storage_type: str
+    iam_authentication: bool
+    publicly_accessible: bool
+    log_exports: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DBInstance:
     id: str
     status: str
@@ -32,6 +48,15 @@ class DBInstance:
     latest_restorable_time: datetime | None
     parameters: str
     pending: tuple[str, ...]
+    settings: Settings
+    arn: str
+    address: str | None
+    database: str
+    master_user: str
+    storage_gib: int
+    kms_key: str | None
+    deletion_protection: bool
+    tags: Mapping[str, str]
 
     def __str__(self) -> str:
         return f"RDS instance {self.id}"
@@ -39,26 +64,57 @@ class DBInstance:
 
 @probe
 def describe_db_instance(db_identifier: str) -> DBInstance:
-    found = _find(db_identifier)
+    found = find(db_identifier)
     if found is None:
         raise PreconditionFailed(f"there is no RDS instance {db_identifier}, expected one: apply Terraform first")
     return found
+
+
+def require_available(db: DBInstance) -> None:
+    """
+    Raises:
+        PreconditionFailed: something is being done to it, or it is not well.
+    """
+    if db.status != "available":
+        raise PreconditionFailed(f"{db} is {db.status!r}, expected 'available'. Wait for it, or look at its events")
 
 
 @action
 def set_master_password(environment: str, password: SecretStr) -> None:
     """Give an existing database this password; for one whose creation outlived the run that knew the old one."""
     identifier = f"{PROJECT}-{environment}-db"
-    if _find(identifier) is None:
+    if find(identifier) is None:
         return
-    _wait_until_available(identifier)
+    wait_until_available(identifier)
+    change_master_password(identifier, password)
+
+
+def find(identifier: str) -> DBInstance | None:
+    rds = _rds()
+    try:
+        (db,) = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+    except rds.exceptions.DBInstanceNotFoundFault:
+        return None
+    return _read(db)
+
+
+def change_master_password(identifier: str, password: SecretStr) -> None:
+    """Give the master user this password and wait until it opens the database."""
     _rds().modify_db_instance(
         DBInstanceIdentifier=identifier, MasterUserPassword=password.get_secret_value(), ApplyImmediately=True
     )
-    _wait_until_available(identifier)
+    wait_until_available(identifier)
 
 
-def _wait_until_available(identifier: str) -> None:
+def wait_until_available(
+    identifier: str, *, timeout_seconds: float = AVAILABLE_SECONDS, usual_seconds: float | None = None
+) -> DBInstance:
+    """
+    Raises:
+        VerificationFailed: the instance reached a state that it does not leave by itself, or is gone.
+        WaitTimedOut: it is not available yet.
+    """
+
     def is_available(db: DBInstance | None) -> bool:
         if db is None or db.status in HOPELESS:
             raise VerificationFailed(
@@ -66,13 +122,16 @@ def _wait_until_available(identifier: str) -> None:
             )
         return db.status == "available" and not db.pending
 
-    wait_until(
+    found = wait_until(
         f"RDS instance {identifier}",
-        lambda: _find(identifier),
+        lambda: find(identifier),
         is_available,
-        timeout_seconds=AVAILABLE_SECONDS,
+        timeout_seconds=timeout_seconds,
+        usual_seconds=usual_seconds,
         expected="'available' with nothing pending",
     )
+    assert found is not None  # noqa: S101 - is_available has said so
+    return found
 
 
 def _rds() -> "RDSClient":
@@ -80,21 +139,36 @@ def _rds() -> "RDSClient":
     return client
 
 
-def _find(identifier: str) -> DBInstance | None:
-    rds = _rds()
-    try:
-        (db,) = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
-    except rds.exceptions.DBInstanceNotFoundFault:
-        return None
+def _read(db: Any) -> DBInstance:
     groups = db.get("DBParameterGroups", [])
+    settings = Settings(
+        instance_class=db["DBInstanceClass"],
+        subnet_group=db.get("DBSubnetGroup", {}).get("DBSubnetGroupName", ""),
+        security_groups=tuple(sorted(one["VpcSecurityGroupId"] for one in db.get("VpcSecurityGroups", []))),
+        parameter_group=groups[0]["DBParameterGroupName"] if groups else "",
+        port=db.get("Endpoint", {}).get("Port") or db.get("DbInstancePort") or 0,
+        storage_type=db.get("StorageType", ""),
+        iam_authentication=db.get("IAMDatabaseAuthenticationEnabled", False),
+        publicly_accessible=db.get("PubliclyAccessible", False),
+        log_exports=tuple(sorted(db.get("EnabledCloudwatchLogsExports", []))),
+    )
     return DBInstance(
-        db["DBInstanceIdentifier"],
-        db["DBInstanceStatus"],
-        db["MultiAZ"],
-        db["EngineVersion"],
-        db["StorageEncrypted"],
-        db["BackupRetentionPeriod"],
-        db.get("LatestRestorableTime"),
-        groups[0]["ParameterApplyStatus"] if groups else "none",
-        tuple(sorted(db.get("PendingModifiedValues", {}))),
+        id=db["DBInstanceIdentifier"],
+        status=db["DBInstanceStatus"],
+        multi_az=db["MultiAZ"],
+        engine_version=db["EngineVersion"],
+        encrypted=db["StorageEncrypted"],
+        backup_retention_days=db["BackupRetentionPeriod"],
+        latest_restorable_time=db.get("LatestRestorableTime"),
+        parameters=groups[0]["ParameterApplyStatus"] if groups else "none",
+        pending=tuple(sorted(db.get("PendingModifiedValues", {}))),
+        settings=settings,
+        arn=db["DBInstanceArn"],
+        address=db.get("Endpoint", {}).get("Address"),
+        database=db.get("DBName", "postgres"),
+        master_user=db["MasterUsername"],
+        storage_gib=db["AllocatedStorage"],
+        kms_key=db.get("KmsKeyId"),
+        deletion_protection=db.get("DeletionProtection", False),
+        tags={tag["Key"]: tag["Value"] for tag in db.get("TagList", [])},
     )

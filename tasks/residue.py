@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from tasks import change_lock
 from tasks.environment import PROJECT, EnvironmentName, read_outputs
-from tasks.errors import PreconditionFailed
+from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.finding import judge
 from tasks.kinds import action, probe
 from tasks.report import say
@@ -78,6 +78,24 @@ def find_residue(environment: str | None = None) -> tuple[Residue, ...]:
         if set(MARKS) & set(thing.tags) and environment in (None, _environment_of(thing) or environment)
     ]
     return tuple(_residue(thing, own) for thing in marked)
+
+
+@probe
+def find_own(environment: str) -> tuple[Residue, ...]:
+    """What this run has made and not yet removed."""
+    return tuple(one for one in find_residue.fn(environment) if one.run_id == change_lock.run_id())
+
+
+def require_none(found: Sequence[Residue]) -> None:
+    """
+    Raises:
+        VerificationFailed: something stays; it is named.
+    """
+    if found:
+        raise VerificationFailed(
+            f"residue: {len(found)}, expected 0: {', '.join(map(str, found))}. What AWS answered is in the report; when"
+            " that is mended, sweep_residue removes the rest"
+        )
 
 
 @action

@@ -19,6 +19,7 @@ from tasks.kinds import action
 from tasks.launch_template import TemplateVersion
 from tasks.postgres import Address
 from tasks.report import say
+from tasks.residue_kinds import RUN_ID
 from tasks.restored_answers import HEAD, Answer, Contents, Row, judge_answers, judge_contents, read_answers
 from tasks.verdict import Verdict
 from tasks.waiting import wait_until
@@ -58,7 +59,7 @@ def judge_application(environment: Environment, address: Address, tags: Mapping[
 
     Args:
         address: of the restored database, as its master user, who is the application's user too.
-        tags: the marks of this run's temporary things, `runbook:run-id` among them.
+        tags: the marks of this run's temporary things, as `residue.tags` makes them.
     """
     facts: list[str] = []
     try:
@@ -123,7 +124,7 @@ def _find_release(environment: Environment) -> Release:
 @contextmanager
 def _temporary_secret(environment: Environment, address: Address, tags: Mapping[str, str]) -> Iterator[str]:
     """The restored database as the application finds it: in the shape of the environment's own secret."""
-    name = f"{environment}-verify-{tags['runbook:run-id']}"
+    name = f"{environment}-verify-{tags[RUN_ID]}"
     content = {
         "engine": "postgres",
         "host": address.host,
@@ -143,7 +144,7 @@ def _temporary_instance(
     environment: Environment, release: Release, secret_arn: str, tags: Mapping[str, str]
 ) -> Iterator[str]:
     """In the application's subnets and security group, outside of its group and of its target group."""
-    name, run_id = f"{environment}-verify", tags["runbook:run-id"]
+    name, run_id = f"{environment}-verify", tags[RUN_ID]
     template = release.template
     user_data = launch_template.read_user_data.fn(template.template_id, template.number)
     launch = Launch(

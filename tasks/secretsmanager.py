@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from tasks import aws
 from tasks.environment import PROJECT
 from tasks.kinds import action
+from tasks.residue import as_list
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -20,14 +21,35 @@ def secret_name(environment: str) -> str:
     return f"{PROJECT}-{environment}-db"
 
 
+def verifier_secret_name(environment: str) -> str:
+    return f"{secret_name(environment)}-verifier"
+
+
 def read_database_password(environment: str) -> SecretStr | None:
     """The password that the environment's secret holds now, or None when it has no value yet."""
+    found = read_value(secret_name(environment))
+    return SecretStr(found["password"]) if found else None
+
+
+def read_value(name: str) -> dict[str, Any] | None:
+    """The JSON that a secret holds now, or None when there is no such secret, or no value in it yet."""
     secrets = _secrets()
     try:
-        found = secrets.get_secret_value(SecretId=secret_name(environment))
+        found = secrets.get_secret_value(SecretId=name)
     except secrets.exceptions.ResourceNotFoundException:
         return None
-    return SecretStr(json.loads(found["SecretString"])["password"])
+    value: dict[str, Any] = json.loads(found["SecretString"])
+    return value
+
+
+def write_value(name: str, description: str, value: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    """Make the secret, or give the one that is there this value."""
+    secrets, text = _secrets(), json.dumps(dict(value))
+    listed = [{"Key": key, "Value": tag} for key, tag in tags.items()]
+    try:
+        secrets.create_secret(Name=name, Description=description, SecretString=text, Tags=listed)  # type: ignore[arg-type]
+    except secrets.exceptions.ResourceExistsException:
+        secrets.put_secret_value(SecretId=name, SecretString=text)
 
 
 def make_password() -> SecretStr:
@@ -42,8 +64,7 @@ def put_temporary_secret(name: str, value: SecretStr, tags: Mapping[str, str]) -
     secrets = _secrets()
     text = value.get_secret_value()
     try:
-        marks = [{"Key": key, "Value": tag} for key, tag in tags.items()]
-        return secrets.create_secret(Name=name, SecretString=text, Tags=marks)["ARN"]  # type: ignore[arg-type]
+        return secrets.create_secret(Name=name, SecretString=text, Tags=as_list(tags))["ARN"]
     except secrets.exceptions.ResourceExistsException:
         return secrets.put_secret_value(SecretId=name, SecretString=text)["ARN"]
 

@@ -16,6 +16,8 @@ RELATIVE_LAG = 0.05
 JITTER = 0.1
 # Of what usually takes so long: seldom before it may be due, often around that time (performance.md measured both).
 EARLY, EARLY_STEP, DUE_STEP = 0.6, 0.1, 0.02
+# What ends much sooner than usual has mostly failed, and is not worth an hour of silence either.
+EARLY_LAG = 0.5
 
 
 def wait_until(
@@ -54,6 +56,6 @@ def wait_until(
 def _poll_seconds(waited: float, shortest: float, usual: float | None) -> float:
     step = waited * RELATIVE_LAG
     if usual and waited < usual:
-        step = usual * (EARLY_STEP if waited < usual * EARLY else DUE_STEP)
+        step = min(usual * EARLY_STEP, waited * EARLY_LAG) if waited < usual * EARLY else usual * DUE_STEP
     seconds = min(max(step, shortest), LONGEST_POLL_SECONDS)
     return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter, not cryptography

@@ -62,7 +62,7 @@ def record(cluster: Cluster, database: str, **wishes: object) -> ContentBaseline
         return take_baseline(session, cut, **wishes)  # type: ignore[arg-type]
 
 
-def cluster_with_verifier() -> Iterator[Cluster]:
-    with Cluster.temporary(max_connections="60") as cluster:
+def cluster_with_verifier(**settings: str) -> Iterator[Cluster]:
+    with Cluster.temporary(**settings) as cluster:
         make_verifier(cluster)
         yield cluster

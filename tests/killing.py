@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 KILLED = -signal.SIGKILL
-RUN_ID = "the-same-run"
+RUN_ID = "the-same-run"  # unless the given environment has another RUN_ID
 
 
 def run(
@@ -71,7 +71,7 @@ def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
     from tasks import change_lock, waiting  # noqa: PLC0415
 
     kind, _, where = point.partition(":")
-    change_lock.run_id = lambda: RUN_ID
+    change_lock.run_id = lambda: os.environ.get("RUN_ID", RUN_ID)
     if kind == "call":
         _kill_before(Task, "__call__", int(where))
     elif kind == "before":

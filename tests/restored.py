@@ -19,12 +19,13 @@ from app.heartbeat import beat
 from lab.postgres import SUPERUSER, Cluster
 from tasks.environment import PROJECT, Environment
 from tasks.postgres import Address
+from tasks.residue_kinds import EXPIRES_AT, FLOW, RUN_ID
 from tests.stack import NAME, ROOT
 
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 VERSION = "1.0.0"
 ITEMS = 5
-MARKS = {"runbook:flow": "verify-backup", "runbook:expires-at": "2030-01-01T00:00:00Z"}
+OTHER_MARKS = {FLOW: "verify-backup", EXPIRES_AT: "2030-01-01T00:00:00Z"}
 runs = itertools.count(1)
 
 
@@ -144,13 +145,19 @@ class Production:
 
     def instances(self, run_id: str) -> list[dict[str, Any]]:
         """Every instance that this run has launched, with those that are terminated."""
-        asked = [{"Name": "tag:runbook:run-id", "Values": [run_id]}]
+        asked = [{"Name": f"tag:{RUN_ID}", "Values": [run_id]}]
         found = self.client("ec2").describe_instances(Filters=asked)["Reservations"]
         return [instance for reservation in found for instance in reservation["Instances"]]
 
+    def log(self, instance_id: str) -> str:
+        asked = {"logGroupName": f"/aws/ec2/{NAME}", "logStreamNames": [instance_id]}
+        lines = "\n".join(event["message"] for event in self.client("logs").filter_log_events(**asked)["events"])
+        assert "database connected" in lines
+        return lines
+
     def residue(self) -> list[str]:
         """Whatever is marked as temporary and exists."""
-        marked = [{"Name": "tag-key", "Values": ["runbook:run-id"]}]
+        marked = [{"Name": "tag-key", "Values": [RUN_ID]}]
         ec2 = self.client("ec2")
         instances = [
             one["InstanceId"]
@@ -160,12 +167,12 @@ class Production:
         ]
         volumes = [one["VolumeId"] for one in ec2.describe_volumes(Filters=marked)["Volumes"]]
         secrets = self.client("secretsmanager").list_secrets()["SecretList"]
-        named = [one["Name"] for one in secrets if "runbook:run-id" in {tag["Key"] for tag in one.get("Tags", [])}]
+        named = [one["Name"] for one in secrets if RUN_ID in {tag["Key"] for tag in one.get("Tags", [])}]
         return [*instances, *volumes, *named]
 
 
 def new_marks() -> dict[str, str]:
-    return {"runbook:run-id": f"run-{next(runs)}", **MARKS}
+    return {RUN_ID: f"run-{next(runs)}", **OTHER_MARKS}
 
 
 def _environment(template: str, secret: str, image: str) -> Environment:
@@ -180,6 +187,9 @@ def _environment(template: str, secret: str, image: str) -> Environment:
         ecr_repository_url=image.partition("@")[0],
         db_identifier=f"{NAME}-db",
         db_secret_arn=secret,
+        backup_bucket="",
+        export_role_arn="",
+        export_kms_key_arn="",
         log_group_name=f"/aws/ec2/{NAME}",
         dashboard_name="",
         domain_name="",

@@ -1,5 +1,6 @@
 """Exports of a real snapshot: whole and readable, once for each run, and red with the cause when they are not."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -19,13 +20,14 @@ from tasks.environment import Environment, parameter_name
 from tests import killing
 from tests.exporting import Exporting
 from tests.flows.conftest import reaching
+from tests.records import record
 from tests.stack import NAME, ROOT
 
 TABLES = (
     "CREATE TABLE items AS SELECT id, 'item ' || id AS name FROM generate_series(1, 1000) id",
     "CREATE TABLE notes (id integer)",
 )
-FIRST_CHANGE = 2
+FIRST_CHANGE, LAST_BOUNDARY = 2, 6
 LISTS = ("critical_alarm_names", "warning_alarm_names")
 
 
@@ -178,11 +180,12 @@ def test_a_run_killed_at_every_task_boundary_makes_one_export(
 ) -> None:
     environment = {**lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
     before, wanted = len(exporting.tasks()), {"environment": "dev"}
-    for point in (f"call:{FIRST_CHANGE}", "sleep:0", f"call:{FIRST_CHANGE + 1}", f"call:{FIRST_CHANGE + 2}"):
+    behind = [f"call:{number}" for number in range(FIRST_CHANGE + 1, LAST_BOUNDARY + 1)]
+    for point in (f"call:{FIRST_CHANGE}", "sleep:0", *behind):
         assert killing.run(point, "flows.export_snapshot", wanted, environment) == killing.KILLED, point
         if point == "sleep:0":
             exporting.snapshot("newer")  # the run stays with the snapshot that it began to export
-    assert killing.run(f"call:{FIRST_CHANGE + 3}", "flows.export_snapshot", wanted, environment) == 0
+    assert killing.run(f"call:{LAST_BOUNDARY + 1}", "flows.export_snapshot", wanted, environment) == 0
     assert len(exporting.tasks()) == before + 1
     name = f"export-{killing.RUN_ID}"
     assert exporting.task(name)["SourceArn"].endswith(":filled")
@@ -191,3 +194,13 @@ def test_a_run_killed_at_every_task_boundary_makes_one_export(
     (damaged,) = [key for key in exporting.objects(path) if key.endswith(".parquet")]
     aws.client("s3").put_object(Bucket=exporting.bucket, Key=f"{path}{damaged}", Body=b"damaged")
     assert killing.run("never", "flows.export_snapshot", wanted, environment) == 1
+
+
+def test_an_export_with_other_rows_than_were_recorded_around_its_snapshot_is_red(exporting: Exporting) -> None:
+    exporting.snapshot("recorded")
+    told = gzip.compress(record(items=(1000, 77), notes=(1, 5)).to_json().encode())
+    for when in ("before", "after"):
+        aws.client("s3").put_object(Bucket=exporting.bucket, Key=f"baselines/recorded/{when}.json.gz", Body=told)
+    state = export(snapshot="recorded")
+    assert state.is_failed()
+    assert message(state).endswith("differs from its snapshot: demo_db.public.notes has 0 rows, expected 1")

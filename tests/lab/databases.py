@@ -46,11 +46,11 @@ def connect(rds: Any, name: str, password: str = PASSWORD, **more: Any) -> Any:
     return connection
 
 
-def ask(rds: Any, name: str, statement: str, password: str = PASSWORD) -> Any:
+def ask(rds: Any, name: str, statement: str, *values: Any, password: str = PASSWORD) -> Any:
     connection = connect(rds, name, password)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else None
     finally:
         connection.close()

@@ -101,12 +101,12 @@ def test_failover_swaps_the_zones_and_needs_multi_az(rds: Any, created: list[str
 def test_a_new_password_is_applied_a_little_later(rds: Any, created: list[str]) -> None:
     answer = rds.modify_db_instance(DBInstanceIdentifier="standby", MasterUserPassword="second-password")
     assert answer["DBInstance"]["PendingModifiedValues"] == {"MasterUserPassword": "****"}
-    assert ask(rds, "standby", "SELECT 1", PASSWORD) == [(1,)]
+    assert ask(rds, "standby", "SELECT 1", password=PASSWORD) == [(1,)]
     assert statuses_until(rds, "standby", "available")[-2:] == ["resetting-master-credentials", "available"]
     assert describe(rds, "standby")["PendingModifiedValues"] == {}
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         connect(rds, "standby", PASSWORD)
-    assert ask(rds, "standby", "SELECT 1", "second-password") == [(1,)]
+    assert ask(rds, "standby", "SELECT 1", password="second-password") == [(1,)]
 
 
 def test_a_killed_server_comes_back_by_itself(rds: Any, created: list[str], quick_lab: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def test_stopped_means_that_nothing_listens(rds: Any, created: list[str]) -> Non
         assert refusal(call, DBInstanceIdentifier="standby")[0] == "InvalidDBInstanceState"
     rds.start_db_instance(DBInstanceIdentifier="standby")
     assert statuses_until(rds, "standby", "available") == ["starting", "available"]
-    assert ask(rds, "standby", "SELECT 1", "second-password") == [(1,)]
+    assert ask(rds, "standby", "SELECT 1", password="second-password") == [(1,)]
 
 
 def test_what_is_not_applied_at_once_waits_for_the_maintenance_window(rds: Any, created: list[str]) -> None:
@@ -346,12 +346,12 @@ def test_a_managed_password_is_rotated_for_real(
     first = secrets.get_secret_value(SecretId=secret)["SecretString"]
     until(lambda: not describe(rds, "standby")["PendingModifiedValues"])
     wait(rds, "standby")
-    assert ask(rds, "standby", "SELECT 1", password_in(first)) == [(1,)]
+    assert ask(rds, "standby", "SELECT 1", password=password_in(first)) == [(1,)]
     until(lambda: not refused_for_now(lambda: secrets.rotate_secret(SecretId=secret)))
     second = secrets.get_secret_value(SecretId=secret)["SecretString"]
     assert second != first
     until(lambda: not describe(rds, "standby")["PendingModifiedValues"])
-    assert ask(rds, "standby", "SELECT 1", password_in(second)) == [(1,)]
+    assert ask(rds, "standby", "SELECT 1", password=password_in(second)) == [(1,)]
 
 
 def refused_for_now(call: Callable[[], Any]) -> bool:

@@ -1,7 +1,8 @@
 """L5: the real image on an instance of its own, against real databases that came back well and not so well."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import boto3
@@ -9,8 +10,10 @@ import httpx
 import pytest
 
 from lab.postgres import Cluster
+from tasks import residue
 from tasks.errors import PreconditionFailed
 from tasks.postgres import Address
+from tasks.residue_kinds import RUN_ID
 from tasks.restored_application import judge_application, plan_user_data
 from tasks.verdict import Verdict
 from tests import killing
@@ -19,6 +22,30 @@ from tests.restored import ITEMS, VERSION, Databases, Production, new_marks
 
 LAST_HEARTBEAT = "select instance from heartbeats order by sequence desc limit 1"
 ITEM_STATE = "select count(*), max(id), sum(price) from items"
+COPIES = {
+    "good": (),
+    "older": (
+        "delete from schema_migrations where version = 2",
+        "drop view heartbeat_chain",
+        "drop table heartbeats",
+        "drop function heartbeat_digest",
+        "alter table items alter column id restart with 1",
+    ),
+    "newer": ("insert into schema_migrations (version, name, checksum) values (3, '0003_later', 'x')",),
+}
+
+
+@dataclass
+class Judged:
+    """A restored database, the marks of the run that judged it, and its verdict."""
+
+    address: Address
+    marks: dict[str, str]
+    judgement: "Future[Verdict]" = field(default_factory=Future)
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.judgement.result()
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +74,42 @@ def judge(production: Production) -> Callable[..., Verdict]:
     return run
 
 
+@pytest.fixture(scope="module")
+def judged(production: Production, databases: Databases) -> dict[str, Judged]:
+    """Three runs at once, each with an instance and a secret of its own: they mostly wait."""
+    runs = {name: Judged(databases.copy(*changes), new_marks()) for name, changes in COPIES.items()}
+    with ThreadPoolExecutor(len(runs)) as pool:
+        for run in runs.values():
+            run.judgement = pool.submit(judge_application.fn, production.environment, run.address, run.marks)
+    return runs
+
+
 def test_the_release_of_production_answers_on_a_good_copy_and_nothing_is_left(
-    production: Production, databases: Databases, judge: Callable[..., Verdict]
+    production: Production, databases: Databases, judged: dict[str, Judged]
 ) -> None:
-    address, marks = databases.copy(), new_marks()
-    before = databases.query(address, ITEM_STATE)
-    verdict = judge(address, marks)
-    assert verdict.reasons == ()
-    assert f"{ITEMS} items" in verdict.facts[0]
-    assert f"release {VERSION}" in verdict.facts[1]
-    (instance,) = production.instances(marks["runbook:run-id"])
-    assert databases.query(address, LAST_HEARTBEAT) == [(instance["InstanceId"],)]
-    assert databases.query(address, ITEM_STATE) == before
+    run = judged["good"]
+    assert run.verdict.reasons == ()
+    assert f"{ITEMS} items" in run.verdict.facts[0]
+    assert f"release {VERSION}" in run.verdict.facts[1]
+    (instance,) = production.instances(run.marks[RUN_ID])
+    assert databases.query(run.address, LAST_HEARTBEAT) == [(instance["InstanceId"],)]
+    assert databases.query(run.address, ITEM_STATE) == databases.query(databases.address("good"), ITEM_STATE)
     assert instance["State"]["Name"] == "terminated"
     assert production.residue() == []
+    assert "ERROR" not in production.log(instance["InstanceId"]), "it would count as an error of production"
+
+
+def test_an_older_schema_and_a_sequence_that_did_not_come_back_are_both_told(judged: dict[str, Judged]) -> None:
+    """The release brings an older schema up to its own when it starts, and would answer as if nothing were wrong."""
+    first, second, *_ = judged["older"].verdict.reasons
+    assert "migrated the restored database from schema version 1 to 2" in first
+    assert "create answered 500" in second
+
+
+def test_a_newer_schema_is_refused_in_the_applications_own_words(judged: dict[str, Judged]) -> None:
+    (reason,) = judged["newer"].verdict.reasons
+    assert "did not become ready" in reason
+    assert "schema version is 3, expected 2 to 2" in reason
 
 
 def test_its_instance_is_one_of_the_application_marked_and_in_no_group(
@@ -69,7 +118,7 @@ def test_its_instance_is_one_of_the_application_marked_and_in_no_group(
     """And whoever kills the run in the middle leaves nothing that a sweep by the marks does not find."""
     address, marks = databases.copy(), new_marks()
     assert killed_with_its_instance(production, address, marks)
-    (instance,) = production.instances(marks["runbook:run-id"])
+    (instance,) = production.instances(marks[RUN_ID])
     assert instance["SubnetId"] in production.subnets
     assert [one["GroupId"] for one in instance["SecurityGroups"]] == [production.security_group]
     assert instance["IamInstanceProfile"]["Arn"].endswith("-ec2")
@@ -80,9 +129,9 @@ def test_its_instance_is_one_of_the_application_marked_and_in_no_group(
     ending = production.client("ec2").describe_instance_attribute(**asked)
     assert ending["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
     (disk,) = instance["BlockDeviceMappings"]
-    name = f"demo-flask-app-dev-verify-{marks['runbook:run-id']}"
+    name = f"demo-flask-app-dev-verify-{marks[RUN_ID]}"
     assert production.residue() == [instance["InstanceId"], disk["Ebs"]["VolumeId"], name]
-    sweep(production)
+    sweep()
     assert production.residue() == []
 
 
@@ -92,29 +141,7 @@ def test_a_killed_run_that_is_started_again_verifies_and_leaves_nothing(
     address, marks = databases.copy(), new_marks()
     assert killed_with_its_instance(production, address, marks)
     assert judge(address, marks).reasons == ()
-    assert len(production.instances(marks["runbook:run-id"])) == 2, "the first one had an older password"
-    assert production.residue() == []
-
-
-def test_an_older_schema_and_a_sequence_that_did_not_come_back_are_both_told(
-    production: Production, databases: Databases, judge: Callable[..., Verdict]
-) -> None:
-    """The release brings an older schema up to its own when it starts, and would answer as if nothing were wrong."""
-    older = "delete from schema_migrations where version = 2; drop view heartbeat_chain; drop table heartbeats"
-    behind = "alter table items alter column id restart with 1"
-    verdict = judge(databases.copy(older, "drop function heartbeat_digest", behind))
-    assert "migrated the restored database from schema version 1 to 2" in verdict.reasons[0]
-    assert "create answered 500" in verdict.reasons[1]
-    assert production.residue() == []
-
-
-def test_a_newer_schema_is_refused_in_the_applications_own_words(
-    production: Production, databases: Databases, judge: Callable[..., Verdict]
-) -> None:
-    newer = "insert into schema_migrations (version, name, checksum) values (3, '0003_later', 'x')"
-    (reason,) = judge(databases.copy(newer)).reasons
-    assert "did not become ready" in reason
-    assert "schema version is 3, expected 2 to 2" in reason
+    assert len(production.instances(marks[RUN_ID])) == 2, "the first one had an older password"
     assert production.residue() == []
 
 
@@ -133,7 +160,7 @@ def test_on_an_empty_database_nothing_is_started(
     verdict = judge(databases.empty() if changes is None else databases.copy(*changes), marks)
     (reason,) = verdict.reasons
     assert words in reason
-    assert production.instances(marks["runbook:run-id"]) == []
+    assert production.instances(marks[RUN_ID]) == []
     assert production.residue() == []
 
 
@@ -167,14 +194,6 @@ def killed_with_its_instance(production: Production, address: Address, marks: di
     return killing.run("sleep:0", "tests.judge_restored", parameters, production.lab["env"]) == killing.KILLED
 
 
-def sweep(production: Production) -> None:
-    """Remove what carries all three marks, as `sweep_residue` does."""
-    marked = [{"Name": "tag-key", "Values": [key]} for key in new_marks()]
-    ec2, secrets = production.client("ec2"), production.client("secretsmanager")
-    for reservation in ec2.describe_instances(Filters=marked)["Reservations"]:
-        ids = [one["InstanceId"] for one in reservation["Instances"]]
-        ec2.terminate_instances(InstanceIds=ids)
-        ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
-    for secret in secrets.list_secrets()["SecretList"]:
-        if set(new_marks()) <= {tag["Key"] for tag in secret.get("Tags", [])}:
-            secrets.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
+def sweep() -> None:
+    for one in residue.find_residue.fn("dev"):
+        residue.remove.fn(one)

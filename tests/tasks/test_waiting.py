@@ -46,7 +46,8 @@ def test_the_next_look_comes_after_a_twentieth_of_the_time_waited(waited: float,
 
 
 @pytest.mark.parametrize(
-    ("waited", "low", "high"), [(10, 18, 22), (100, 18, 22), (150, 3.6, 4.4), (190, 3.6, 4.4), (210, 9, 12)]
+    ("waited", "low", "high"),
+    [(0, 1.8, 2.2), (10, 4.5, 5.5), (100, 18, 22), (150, 3.6, 4.4), (190, 3.6, 4.4), (210, 9, 12)],
 )
 def test_most_looks_are_made_when_it_usually_ends(waited: float, low: float, high: float) -> None:
     assert low <= waiting._poll_seconds(waited, 2.0, 200.0) <= high

@@ -1,0 +1,114 @@
+"""What the database held when it was backed up, kept beside the backups: production moves on, a record doesn't."""
+
+import gzip
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tasks import aws, verifier_role
+from tasks.catalogue import Catalogue, read_catalogue
+from tasks.content_baseline import ContentBaseline, Depth, take_baseline
+from tasks.environment import Environment
+from tasks.kinds import action, probe
+from tasks.pace import Pace
+from tasks.quiet_moment import open_quiet_moment
+from tasks.report import say
+from tasks.waiting import wait_until
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+CLOCK_SECONDS = 60  # more than two clocks may be apart
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """`taken_at` is exact when nobody was writing, and says so itself when somebody was."""
+
+    content: ContentBaseline
+    catalogue: Catalogue
+
+    @property
+    def taken_at(self) -> datetime:
+        return self.content.cut.taken_at
+
+    @property
+    def is_exact(self) -> bool:
+        return self.content.cut.is_exact
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        return {name: table.total.rows for name, table in self.content.tables.items()}
+
+    def to_json(self) -> str:
+        return json.dumps({"content": self.content.to_json(), "catalogue": self.catalogue.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Baseline":
+        found = json.loads(text)
+        return cls(ContentBaseline.from_json(found["content"]), Catalogue.from_json(found["catalogue"]))
+
+
+@action
+def record_baseline(
+    environment: Environment, name: str, *, since: datetime | None = None, depth: Depth = "content"
+) -> Baseline:
+    """Read all of the database, as the role that can only read, and keep what it holds; a record of that name stays.
+
+    Args:
+        since: the moment of the record before this one, when a backup is made between the two.
+    """
+    if found := _find(environment, name):
+        return found
+    with ExitStack() as stack:
+        address = verifier_role.read_verifier_address(environment.environment)
+        session, cut = stack.enter_context(open_quiet_moment(address, whole_second=True))
+        pace = Pace(session)
+        content = take_baseline(session, cut, since=since, pace=pace, depth=depth)
+        baseline = Baseline(content, read_catalogue(session))
+    say(f"recorded {content.rows} rows of {len(content.tables)} tables as of {cut}; {pace}")
+    _s3().put_object(
+        Bucket=environment.backup_bucket, Key=_key(name), Body=gzip.compress(baseline.to_json().encode(), mtime=0)
+    )
+    return baseline
+
+
+@probe
+def wait_for_next_second(before: Baseline) -> datetime:
+    """A moment in whole seconds, as RDS restores them, behind all that the record may hold, and over."""
+    moment = before.content.cut.latest.replace(microsecond=0) + timedelta(seconds=2)
+    wait_until(
+        "the clock",
+        lambda: datetime.now(UTC),
+        lambda now: now > moment,
+        timeout_seconds=CLOCK_SECONDS,
+        expected=f"a time after {moment.isoformat()}",
+        shortest_poll_seconds=0.2,
+    )
+    return moment
+
+
+@probe
+def find_baseline(environment: Environment, name: str) -> Baseline | None:
+    return _find(environment, name)
+
+
+def _find(environment: Environment, name: str) -> Baseline | None:
+    s3 = _s3()
+    try:
+        body = s3.get_object(Bucket=environment.backup_bucket, Key=_key(name))["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        return None
+    return Baseline.from_json(gzip.decompress(body).decode())
+
+
+def _key(name: str) -> str:
+    return f"baselines/{name}.json.gz"
+
+
+def _s3() -> "S3Client":
+    client: S3Client = aws.client("s3")
+    return client
