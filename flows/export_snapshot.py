@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import export_tasks, exported_files
+from tasks import export_tasks, exported_files, exported_rows
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.errors import WaitTimedOut
@@ -59,6 +59,7 @@ def export_snapshot(
         contents = exported_files.read_contents(export.bucket, export.path)
         exported_files.say_contents(contents)
         exported_files.require_complete(contents, export.tables, export.warning)
+        exported_rows.require_recorded_rows(where, source.id, contents, export.tables)
         say(f"all {sum(one.objects for one in contents.tables)} files below {contents.where} are readable")
     return name
 

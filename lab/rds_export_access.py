@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
-from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 
 from lab.lab import ACCOUNT, REGION
+from lab.s3 import applying
 
 PARTITION = "aws"
 PRINCIPAL = "export.rds.amazonaws.com"
@@ -58,7 +59,7 @@ def _trusts(statement: dict[str, Any]) -> bool:
 
 def _allows(role: Any, bucket: Any, action: str, resource: str) -> bool:
     policies = [*role.policies.values(), *(each.document for each in role.managed_policies.values())]
-    verdicts = [IAMPolicy(document).is_action_permitted(action, resource) for document in policies]
+    verdicts = [applying(document).is_action_permitted(action, resource) for document in policies]
     verdicts.append(bucket.get_permission(action, resource))
     return PermissionResult.DENIED not in verdicts and PermissionResult.PERMITTED in verdicts
 

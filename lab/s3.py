@@ -38,15 +38,19 @@ class SimpleStorageService:
 def get_permission(original: Method, self: Any, action: str, resource: str) -> Any:
     if self.policy is None:
         return original(self, action, resource)
-    document = json.loads(self.policy)
+    return applying(self.policy).is_action_permitted(action, resource)
+
+
+def applying(policy: str | bytes) -> IAMPolicy:
+    """Those of its statements whose conditions are met."""
+    document = json.loads(policy)
     statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
-    applying = [
+    met = [
         {name: value for name, value in statement.items() if name != "Condition"}
         for statement in statements
         if all(holds(test, wanted) for test, wanted in statement.get("Condition", {}).items())
     ]
-    policy = IAMPolicy(json.dumps({**document, "Statement": applying}))
-    return policy.is_action_permitted(action, resource)
+    return IAMPolicy(json.dumps({**document, "Statement": met}))
 
 
 def holds(test: str, wanted: dict[str, Any]) -> bool:

@@ -74,7 +74,7 @@ def require_complete(contents: Contents, asked: tuple[str, ...], warning: str) -
     listed = {CONVERTED.sub("_", target): status for target, status in contents.told.items()}
     missing = sorted(name for name in listed if name not in there or listed[name] != "COMPLETE")
     unlisted = sorted(there - set(listed))
-    absent = sorted(part for part in asked if not any(f"{name}.".startswith(f"{part}.") for name in there))
+    absent = sorted(part for part in asked if not any(is_asked_for(name, (part,)) for name in there))
     left_out = sorted(_left_out(warning))
     if missing or unlisted or absent or left_out or not there:
         raise VerificationFailed(
@@ -94,10 +94,15 @@ def require_row_counts(contents: Contents, expected: Mapping[str, int]) -> None:
         VerificationFailed: a table has another number of rows, or is missing.
     """
     seen = {table.name: table.rows for table in contents.tables}
+    expected = {CONVERTED.sub("_", name): rows for name, rows in expected.items()}
     wrong = sorted(name for name, rows in expected.items() if seen.get(name) != rows)
     if wrong:
         told = "; ".join(f"{name} has {seen.get(name, 'no')} rows, expected {expected[name]}" for name in wrong)
         raise VerificationFailed(f"{contents.where} differs from its snapshot: {told}")
+
+
+def is_asked_for(name: str, asked: tuple[str, ...]) -> bool:
+    return not asked or any(f"{name}.".startswith(f"{part}.") for part in asked)
 
 
 def say_contents(contents: Contents) -> None:

@@ -89,6 +89,14 @@ class Exporting:
         rds.get_waiter("db_snapshot_available").wait(DBSnapshotIdentifier=name, WaiterConfig=PROMPT)
         return str(made["DBSnapshotArn"])
 
+    def start(self, name: str, snapshot: str, **other: Any) -> str:
+        """Begin an export of everything in the snapshot of this name; the export's name."""
+        found = self.clients("rds").describe_db_snapshots(DBSnapshotIdentifier=snapshot)["DBSnapshots"][0]
+        asked = {"SourceArn": found["DBSnapshotArn"], "S3BucketName": self.bucket}
+        asked |= {"IamRoleArn": self.role, "KmsKeyId": self.key, "ExportTaskIdentifier": name, **other}
+        self.clients("rds").start_export_task(**asked)
+        return name
+
     def tasks(self) -> list[dict[str, Any]]:
         return list(self.clients("rds").describe_export_tasks()["ExportTasks"])
 

@@ -3,23 +3,17 @@
 import io
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.exporting import Exporting
 
-PROJECT = Path(__file__).parents[2]
 PART = re.compile(r"(.+)/(\d+)/part-(\d{5})-[0-9a-f-]{36}\.gz\.parquet")
 TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "export.rds.amazonaws.com"}}
 DATABASE = (
@@ -43,20 +37,10 @@ DATABASE = (
 
 
 @pytest.fixture(scope="module")
-def exporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporting]:
-    """A quick lab of this file's own with a database in it."""
-    home = tmp_path_factory.mktemp("exports") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", "300"], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
-    try:
-        lab = json.loads((home / "lab.json").read_text())
-        session = boto3.session.Session("testing", "testing", region_name=lab["env"]["AWS_REGION"])
-        config = Config(retries={"total_max_attempts": 1})
-        made = Exporting(cache(lambda name: session.client(name, endpoint_url=lab["url"], config=config)), "demo")
-        made.build(*DATABASE)
-        yield made
-    finally:
-        subprocess.run([*command, "down"], cwd=PROJECT, check=True)
+def exporting(quick_client: Callable[[str], Any]) -> Exporting:
+    made = Exporting(cache(quick_client), "demo")
+    made.build(*DATABASE)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -64,29 +48,10 @@ def snapshot(exporting: Exporting) -> str:
     return exporting.snapshot("before")
 
 
-@pytest.fixture
-def start(exporting: Exporting, snapshot: str) -> Callable[..., dict[str, Any]]:
-    def start_export_task(name: str, **other: Any) -> dict[str, Any]:
-        asked = {"ExportTaskIdentifier": name, "SourceArn": snapshot, "S3BucketName": exporting.bucket}
-        asked |= {"IamRoleArn": exporting.role, "KmsKeyId": exporting.key, **other}
-        answer: dict[str, Any] = exporting.clients("rds").start_export_task(**asked)
-        return answer
-
-    return start_export_task
-
-
 @pytest.fixture(scope="module")
 def statuses(exporting: Exporting, snapshot: str) -> list[str]:
     """Those of a whole export, whose files lie below exports/whole/."""
-    exporting.clients("rds").start_export_task(
-        ExportTaskIdentifier="whole",
-        SourceArn=snapshot,
-        S3BucketName=exporting.bucket,
-        S3Prefix="exports",
-        IamRoleArn=exporting.role,
-        KmsKeyId=exporting.key,
-    )
-    return exporting.wait("whole")
+    return exporting.wait(exporting.start("whole", "before", S3Prefix="exports"))
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +151,11 @@ def test_files_are_encrypted_with_the_key_that_was_asked_for(exporting: Exportin
 
 
 def test_a_part_of_a_snapshot_is_exported_even_when_it_is_deleted_meanwhile(
-    exporting: Exporting, start: Callable[..., dict[str, Any]]
+    exporting: Exporting, snapshot: str
 ) -> None:
-    source = exporting.snapshot("short-lived")
-    start("part", SourceArn=source, ExportOnly=["demo_db.other", "demo_db.public.measures", "demo_db.absent"])
+    exporting.snapshot("short-lived")
+    parts = ["demo_db.other", "demo_db.public.measures", "demo_db.absent"]
+    exporting.start("part", "short-lived", ExportOnly=parts)
     exporting.clients("rds").delete_db_snapshot(DBSnapshotIdentifier="short-lived")
     assert exporting.wait("part")[-1] == "COMPLETE"
     tables = {name.split("/")[1] for name in exporting.objects("part/") if "/" in name}
@@ -198,10 +164,9 @@ def test_a_part_of_a_snapshot_is_exported_even_when_it_is_deleted_meanwhile(
     assert [one["objective"] for one in warning["skippedObjectives"]] == ["demo_db.absent"]
 
 
-def test_a_cancelled_export_ends_and_cannot_be_cancelled_again(
-    exporting: Exporting, start: Callable[..., dict[str, Any]]
-) -> None:
-    assert start("unwanted")["Status"] == "STARTING"
+def test_a_cancelled_export_ends_and_cannot_be_cancelled_again(exporting: Exporting, snapshot: str) -> None:
+    exporting.start("unwanted", "before")
+    assert exporting.task("unwanted")["Status"] == "STARTING"
     rds = exporting.clients("rds")
     assert rds.cancel_export_task(ExportTaskIdentifier="unwanted")["Status"] == "CANCELING"
     assert exporting.wait("unwanted")[-1] == "CANCELED"
@@ -209,33 +174,29 @@ def test_a_cancelled_export_ends_and_cannot_be_cancelled_again(
         rds.cancel_export_task(ExportTaskIdentifier="unwanted")
 
 
-def test_an_export_that_may_no_longer_write_fails_and_says_so(
-    exporting: Exporting, start: Callable[..., dict[str, Any]]
-) -> None:
-    start("forbidden")
+def test_an_export_that_may_no_longer_write_fails_and_says_so(exporting: Exporting, snapshot: str) -> None:
+    exporting.start("forbidden", "before")
     exporting.forbid("s3:PutObject")
     assert exporting.wait("forbidden")[-1] == "FAILED"
     exporting.forbid_nothing()
     assert "isn't authorized to call s3:PutObject" in exporting.task("forbidden")["FailureCause"]
 
 
-def test_exports_are_found_by_their_facts(
-    exporting: Exporting, start: Callable[..., dict[str, Any]], snapshot: str
-) -> None:
+def test_exports_are_found_by_their_facts(exporting: Exporting, snapshot: str) -> None:
     rds = exporting.clients("rds")
 
     def found(**wanted: Any) -> list[str]:
         return [task["ExportTaskIdentifier"] for task in rds.describe_export_tasks(**wanted)["ExportTasks"]]
 
-    start("looked-for")
+    exporting.start("looked-for", "before")
     assert "looked-for" in found(SourceArn=snapshot)
     assert found(Filters=[{"Name": "status", "Values": ["starting", "in_progress"]}]) == ["looked-for"]
     assert found(SourceType="CLUSTER") == []
     with pytest.raises(rds.exceptions.ExportTaskNotFoundFault):
         found(ExportTaskIdentifier="absent")
-    assert refusal(start, "another", SourceArn=snapshot) == "ExportTaskAlreadyExists"
+    assert refusal(exporting, "another") == "ExportTaskAlreadyExists"
     exporting.wait("looked-for")
-    assert refusal(start, "looked-for") == "ExportTaskAlreadyExists"
+    assert refusal(exporting, "looked-for") == "ExportTaskAlreadyExists"
 
 
 @pytest.mark.parametrize(
@@ -252,17 +213,15 @@ def test_exports_are_found_by_their_facts(
     ],
 )
 def test_what_rds_cannot_export_is_refused(
-    start: Callable[..., dict[str, Any]], asked: dict[str, Any], code: str
+    exporting: Exporting, snapshot: str, asked: dict[str, Any], code: str
 ) -> None:
-    assert refusal(start, "refused", **asked) == code
+    assert refusal(exporting, "refused", **asked) == code
 
 
-def test_a_snapshot_that_is_not_there_yet_is_refused(
-    exporting: Exporting, start: Callable[..., dict[str, Any]]
-) -> None:
+def test_a_snapshot_that_is_not_there_yet_is_refused(exporting: Exporting, snapshot: str) -> None:
     rds = exporting.clients("rds")
     made = rds.create_db_snapshot(DBInstanceIdentifier=exporting.database, DBSnapshotIdentifier="coming")["DBSnapshot"]
-    assert refusal(start, "early", SourceArn=made["DBSnapshotArn"]) == "InvalidExportSourceState"
+    assert refusal(exporting, "early", SourceArn=made["DBSnapshotArn"]) == "InvalidExportSourceState"
 
 
 @pytest.mark.parametrize(
@@ -275,16 +234,16 @@ def test_a_snapshot_that_is_not_there_yet_is_refused(
 )
 def test_a_role_that_does_not_fit_is_refused(
     exporting: Exporting,
-    start: Callable[..., dict[str, Any]],
+    snapshot: str,
     trust: dict[str, Any],
     actions: list[str],
     request: pytest.FixtureRequest,
 ) -> None:
     role = exporting.create_role(request.node.callspec.id.replace(" ", "-"), trust, actions)
-    assert refusal(start, "refused", IamRoleArn=role) == "IamRoleMissingPermissions"
+    assert refusal(exporting, "refused", IamRoleArn=role) == "IamRoleMissingPermissions"
 
 
-def refusal(call: Callable[..., Any], name: str, **asked: Any) -> str:
+def refusal(exporting: Exporting, name: str, **asked: Any) -> str:
     with pytest.raises(ClientError) as refused:
-        call(asked.pop("ExportTaskIdentifier", name), **asked)
+        exporting.start(name, "before", **asked)
     return str(refused.value.response["Error"]["Code"])

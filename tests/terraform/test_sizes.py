@@ -1,9 +1,11 @@
 """The runbook's quick reference, asserted on what Terraform would really make."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+
+from tasks.export_tasks import KeptDays
 
 Resource = dict[str, Any]
 One = Callable[[str, str], Resource]
@@ -77,6 +79,15 @@ def test_the_alarm_on_connections_follows_the_parameter_group(resource: One, res
         if alarm["metric_name"] == "DatabaseConnections"
     ]
     assert alarm["threshold"] == connections * 0.8
+
+
+@ENVIRONMENTS
+def test_an_export_expires_after_each_number_of_days_that_can_be_asked_for(resource: One, environment: str) -> None:
+    rules = resource(environment, "aws_s3_bucket_lifecycle_configuration")["rule"]
+    days = {rule["filter"][0].get("prefix"): rule["expiration"][0].get("days") for rule in rules}
+    assert {prefix: kept for prefix, kept in days.items() if prefix and prefix.startswith("exports/")} == {
+        f"exports/{kept}-days/": kept for kept in get_args(KeptDays)
+    }
 
 
 def test_only_prod_is_open_to_the_world(resources: All) -> None:
