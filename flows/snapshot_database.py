@@ -39,8 +39,7 @@ def snapshot_database(
     """
     with phase("check"):
         where = describe_environment(environment)
-        source = rds.describe_db_instance(where.db_identifier)
-        rds.require_available(source)
+        source = rds.settle(where.db_identifier)
     with phase("plan"):
         expires_at = datetime.now(UTC) + timedelta(days=keep_days)
         snapshot_id = db_snapshots.name_snapshot(source.id, reason)

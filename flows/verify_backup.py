@@ -58,8 +58,7 @@ def verify_backup(
     """
     with phase("check"):
         where = describe_environment(environment)
-        source = rds.describe_db_instance(where.db_identifier)
-        rds.require_available(source)
+        source = rds.settle(where.db_identifier)
         found = evidence.find(where, lock.run_id())
     if found is None:
         with phase("plan"):
@@ -81,9 +80,9 @@ def _record_moment(where: Environment, source: DBInstance, depth: Depth, *, dry_
     """A moment whose content is recorded: once where nobody wrote just then, else on both sides of it."""
     if dry_run:
         return datetime.now(UTC)
-    name = restored_copy.name_copy(source)
+    name, patience = restored_copy.name_copy(source), baseline.PATIENCE_SECONDS
     reading: content_baseline.Depth = "signed" if depth == "signed" else "content"
-    before = baseline.record_baseline(where, f"{name}/before", patience_seconds=baseline.PATIENCE_SECONDS, depth=reading)
+    before = baseline.record_baseline(where, f"{name}/before", patience_seconds=patience, depth=reading)
     if before.is_exact:
         return before.taken_at
     moment = baseline.wait_for_next_second(before)

@@ -20,6 +20,10 @@ AVAILABLE_SECONDS = 1800
 HOPELESS = frozenset(
     {"failed", "incompatible-parameters", "incompatible-network", "incompatible-restore", "storage-full"}
 )
+PASSING = frozenset(
+    {"backing-up", "modifying", "storage-optimization", "maintenance", "rebooting", "resetting-master-credentials"}
+    | {"configuring-log-exports", "configuring-enhanced-monitoring", "upgrading", "creating", "starting"}
+)
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,28 @@ def describe_db_instance(db_identifier: str) -> DBInstance:
     return found
 
 
-def require_available(db: DBInstance) -> None:
-    """
+@probe
+def settle(db_identifier: str) -> DBInstance:
+    """The instance as soon as RDS is done with what passes by itself, such as its backup.
+
     Raises:
-        PreconditionFailed: something is being done to it, or it is not well.
+        PreconditionFailed: it is in a state that it does not leave by itself. Nothing was changed.
     """
-    if db.status != "available":
-        raise PreconditionFailed(f"{db} is {db.status!r}, expected 'available'. Wait for it, or look at its events")
+
+    def is_settled(db: DBInstance) -> bool:
+        if db.status not in PASSING:
+            if db.status != "available":
+                raise PreconditionFailed(f"{db} is {db.status!r}, expected 'available'. Look at its events")
+            return True
+        return False
+
+    return wait_until(
+        f"RDS instance {db_identifier}",
+        lambda: describe_db_instance.fn(db_identifier),
+        is_settled,
+        timeout_seconds=AVAILABLE_SECONDS,
+        expected="'available'",
+    )
 
 
 @action

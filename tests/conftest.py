@@ -27,11 +27,13 @@ PREFECT_SERVICES_OFF = {
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may run side by side: modules, but for those that share what Terraform built, or the machine's port 5000."""
+    """What may run side by side: modules, but for those that share what takes long to build, or port 5000."""
     for item in items:
         group = item.nodeid.partition("::")[0]
         if "built_by_terraform" in getattr(item, "fixturenames", ()):
             group = "terraform"
+        elif "backed_up" in getattr(item, "fixturenames", ()):
+            group = "backups"
         elif group.startswith("tests/lab/"):
             group = "lab"
         item.add_marker(pytest.mark.xdist_group(group))

@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import boto3
 import pytest
 
 from flows.deploy_infrastructure import deploy_infrastructure
 from flows.set_up_account import set_up_account
 from flows.set_up_certificate import set_up_certificate
+from flows.snapshot_database import snapshot_database
 from tasks import aws, waiting
 from tasks.environment import PROJECT
+from tests.backed_up import BackedUp
 from tests.killing import POLL_SECONDS
 from tests.stack import LIGHT, ROOT, Stack, build_stack
+
+BACKUPS_SPEED = "400"
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +60,36 @@ def built_by_terraform(prefect_server: str, tmp_path_factory: pytest.TempPathFac
         yield {"image": image, "state": state, "env": env, "prefect": prefect_server, "home": str(home)}
     finally:
         subprocess.run([*command, "down"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="session")
+def backed_up_once(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackedUp]:
+    """A lab for what is done with backups, quicker than the session's: a restore takes AWS's ten minutes."""
+    home = tmp_path_factory.mktemp("backups") / "home"
+    command = [sys.executable, "-m", "lab", "--home", str(home)]
+    subprocess.run([*command, "up", "--speed", BACKUPS_SPEED], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    lab = {"home": str(home), **json.loads((home / "lab.json").read_text())}
+    try:
+        with reaching(lab["env"]):
+            made = BackedUp(lab, boto3.session.Session().client)
+            made.build()
+            made.snapshot = snapshot_database("dev", "before the tests")
+            yield made
+    finally:
+        subprocess.run([*command, "down"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module")
+def backed_up(backed_up_once: BackedUp) -> Iterator[BackedUp]:
+    """That environment, with this process's variables pointing at it. Its tests leave it as they found it."""
+    with reaching(backed_up_once.lab["env"]):
+        yield backed_up_once
+
+
+@pytest.fixture
+def backed_up_environment(prefect_server: str, backed_up: BackedUp) -> dict[str, str]:
+    """The variables of a run in a process of its own."""
+    return {**backed_up.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
 
 
 @pytest.fixture(scope="module")

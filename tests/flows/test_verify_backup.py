@@ -2,48 +2,25 @@
 
 import itertools
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from prefect.client.schemas.objects import State
 
-from flows.snapshot_database import snapshot_database
 from flows.sweep_residue import sweep_residue
 from flows.verify_backup import verify_backup
 from tasks import baseline
 from tests import killing
 from tests.backed_up import BUCKET, DB, PASSWORD, BackedUp
-from tests.flows.conftest import reaching
-from tests.stack import NAME, ROOT
+from tests.stack import NAME
 
-SPEED = "400"
 FLOW = "flows.verify_backup"
 COPY = f"{DB}-verify-neveraga"
-
-
-@pytest.fixture(scope="module")
-def backed_up(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackedUp]:
-    """A lab of this file's own, quicker than the session's: a restore takes AWS's ten minutes."""
-    home = tmp_path_factory.mktemp("backups") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", SPEED], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    lab = {"home": str(home), **json.loads((home / "lab.json").read_text())}
-    try:
-        with reaching(lab["env"]):
-            made = BackedUp(lab, boto3.session.Session().client)
-            made.build()
-            made.snapshot = snapshot_database("dev", "before the tests")
-            yield made
-    finally:
-        subprocess.run([*command, "down"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +28,6 @@ def _nothing_stays(backed_up: BackedUp) -> Iterator[None]:
     yield
     httpx.delete(f"{backed_up.lab['url']}/lab/faults").raise_for_status()
     assert backed_up.residue() == []
-
-
-@pytest.fixture
-def environment(prefect_server: str, backed_up: BackedUp) -> dict[str, str]:
-    return {**backed_up.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
 
 
 def verify(point: str = "latest-snapshot", depth: str = "content", **how: Any) -> State[Any]:
@@ -129,8 +101,7 @@ def test_a_backup_that_differs_in_one_value_is_red_and_names_the_row_and_not_the
     backed_up.write("update items set price = 1.75 where id = 7")
     state = verify(bad)
     assert state.is_failed()
-    assert "id=7" in state.message.replace(" ", "")
-    assert "price" in state.message
+    assert "rows of table public.items differ from the source: 7 differs in price" in state.message
     assert "777123" not in state.message
 
 
@@ -228,21 +199,21 @@ def plan_outcome(backed_up: BackedUp, code: str) -> None:
 
 
 def test_killed_at_every_task_boundary_it_ends_with_one_restore_the_same_verdict_and_no_residue(
-    backed_up: BackedUp, environment: dict[str, str]
+    backed_up: BackedUp, backed_up_environment: dict[str, str]
 ) -> None:
     before = backed_up.restores()
     parameters = {"environment": "dev", "point": backed_up.snapshot, "depth": "content", "mutants": False}
-    runs = (killing.run(f"call:{n}", FLOW, parameters, environment) for n in itertools.count())
+    runs = (killing.run(f"call:{n}", FLOW, parameters, backed_up_environment) for n in itertools.count())
     assert next(code for code in runs if code != killing.KILLED) == 0
     assert backed_up.restores() == before + 1
     assert backed_up.residue() == []
 
 
 def test_killed_and_never_started_again_the_copy_has_productions_settings_and_the_sweeper_removes_it(
-    backed_up: BackedUp, environment: dict[str, str]
+    backed_up: BackedUp, backed_up_environment: dict[str, str]
 ) -> None:
     parameters = {"environment": "dev", "point": backed_up.snapshot, "depth": "content"}
-    mortal = {**environment, "RUN_ID": "never-again"}
+    mortal = {**backed_up_environment, "RUN_ID": "never-again"}
     assert killing.run("before:judge_instance", FLOW, parameters, mortal) == killing.KILLED
     copy, source = backed_up.instance(COPY), backed_up.instance(DB)
     for same in ("DBSubnetGroup", "VpcSecurityGroups", "DBInstanceClass", "StorageEncrypted", "EngineVersion"):

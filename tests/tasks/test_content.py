@@ -39,7 +39,11 @@ LIES = {
     "another scale": ("update codes set worth = 5.0 where worth = 5", "by a hash of the key", "differs in worth"),
     "another key": ("update codes set part = 9 where worth = 5", "by a hash of the key", ", 9 extra"),
     "a duplicate more": ("insert into keyless values (1, 'b')", "it has no key", "rows of table public.keyless differ"),
-    "a value in a row without a key": ("update keyless set b = null where a = 8", "it has no key", "rows of table public.keyless differ"),
+    "a value in a row without a key": (
+        "update keyless set b = null where a = 8",
+        "it has no key",
+        "rows of table public.keyless differ",
+    ),
     "far keys": ("update ids set note = '' where id > 2998", "id ", "4611686018427387904 differs in note"),
     "nothing left": ("truncate codes", "codes has 0 rows, expected 6000", "6000 rows of table public.codes"),
     "something in nothing": ("insert into nothing values (1)", "nothing has 1 rows, expected 0", "1 extra"),
