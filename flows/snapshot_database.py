@@ -51,7 +51,7 @@ def snapshot_database(
         tags = {**residue.tags(NAME, expires_at, environment), "runbook:reason": reason}
         db_snapshots.create_db_snapshot(source.id, snapshot_id, tags)
         snapshot = db_snapshots.wait_until_snapshot_available(snapshot_id)
-        baseline.record_baseline(where, f"{snapshot_id}/after", since=before.taken_at)
+        baseline.record_baseline(where, f"{snapshot_id}/after", before=before)
     with phase("verify"):
         say(f"{snapshot} is {snapshot.status}")
         db_snapshots.require_usable(snapshot, source.id, encrypted=source.encrypted)

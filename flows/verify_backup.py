@@ -86,7 +86,7 @@ def _record_moment(where: Environment, source: DBInstance, depth: Depth, *, dry_
     if before.is_exact:
         return before.taken_at
     moment = baseline.wait_for_next_second(before)
-    baseline.record_baseline(where, f"{name}/after", since=before.taken_at)
+    baseline.record_baseline(where, f"{name}/after", before=before)
     return moment
 
 

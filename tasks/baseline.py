@@ -58,14 +58,14 @@ def record_baseline(
     environment: Environment,
     name: str,
     *,
-    since: datetime | None = None,
+    before: Baseline | None = None,
     patience_seconds: float = 0.0,
     depth: Depth = "content",
 ) -> Baseline:
     """Read all of the database, as the role that can only read, and keep what it holds; a record of that name stays.
 
     Args:
-        since: the moment of the record before this one, when a backup is made between the two.
+        before: the record before this one, when a backup is made between the two.
         patience_seconds: how long to look for a moment in which nobody writes, which makes the record exact.
     """
     if found := _find(environment, name):
@@ -74,7 +74,8 @@ def record_baseline(
         address = verifier_role.read_verifier_address(environment.environment)
         session, cut = stack.enter_context(open_quiet_moment(address, patience_seconds, whole_second=True))
         pace = Pace(session)
-        content = take_baseline(session, cut, since=since, pace=pace, depth=depth)
+        earlier = before.content if before else None
+        content = take_baseline(session, cut, before=earlier, pace=pace, depth=depth)
         baseline = Baseline(content, read_catalogue(session))
     say(f"recorded {content.rows} rows of {len(content.tables)} tables as of {cut}; {pace}")
     _s3().put_object(

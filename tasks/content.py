@@ -13,6 +13,7 @@ from tasks.content_baseline import (
     ContentBaseline,
     TableContent,
     require_comparable,
+    require_pair,
     require_same_server,
 )
 from tasks.differing_rows import ROWS_REPORTED, DifferingRow, Pair, Side, locate, name_columns, sum_side
@@ -99,7 +100,8 @@ def compare_with_baseline(
             if source and theirs and not differences_in_shape({"": table}, {"": theirs}):
                 since = baseline.cut.earliest - LONGEST_TRANSACTION
                 pair = Pair(Side(restored, table), Side(source, theirs), since)
-                comparison.name(pair, islice(locate(pair, wrong, content.shift), ROWS_REPORTED))
+                unexplained = (row for row in locate(pair, wrong, content.shift) if not row.changed_since)
+                comparison.name(pair, islice(unexplained, ROWS_REPORTED))
         elif content.signature and content.signature != sign(restored, table):
             comparison.reasons.append(f"table {table} has another SHA-256 than was recorded")
     return comparison
@@ -108,13 +110,14 @@ def compare_with_baseline(
 def compare_around_backup(
     restored: connection, before: ContentBaseline, after: ContentBaseline, *, workers: int = WORKERS
 ) -> Comparison:
-    """Against what was recorded before a backup was begun and when it was made, with `since` the first's moment.
+    """Against what was recorded before a backup was begun and when it was made; `after` was taken with that `before`.
 
     Raises:
         PreconditionFailed: the baselines cannot be compared here.
     """
     require_comparable(before, restored)
     require_comparable(after, restored)
+    require_pair(before, after)
     comparison = Comparison([f"reference: what was recorded at {before.cut} and at {after.cut}, around the backup"])
     unlike = differences_in_shape(before.tables, after.tables)
     expected = {name: content for name, content in after.tables.items() if name not in unlike}
@@ -166,16 +169,19 @@ def compare_with_source(
 
 def _judge(comparison: Comparison, pair: Pair, rows: Iterator[DifferingRow], allow_deleted: bool) -> None:
     """Rows that only the restored copy has: without another record nobody knows whether the source ever had them."""
-    changed, wrong, gone = 0, [], []
+    changed = 0
+    wrong: list[DifferingRow] = []
+    gone: list[DifferingRow] = []
     for row in rows:
         if row.kind == "extra":
             gone.append(row)
+            gone[ROWS_REPORTED:] = []
         elif row.changed_since:
             changed += 1
         else:
             wrong.append(row)
-        if max(len(wrong), len(gone)) >= ROWS_REPORTED:
-            break
+        if len(wrong) == ROWS_REPORTED or (len(gone) == ROWS_REPORTED and not allow_deleted):
+            break  # never for rows that are no reason: they would hide those that are
     table = pair.reference.table
     if changed:
         comparison.facts.append(f"{changed} rows of table {table} were changed since, their content is not proven")

@@ -102,7 +102,7 @@ def take_baseline(
     session: connection,
     cut: Cut,
     *,
-    since: datetime | None = None,
+    before: "ContentBaseline | None" = None,
     workers: int = 0,
     pace: Pace | None = None,
     depth: Depth = "content",
@@ -110,13 +110,12 @@ def take_baseline(
     """Read every row of every table once, in the transaction that `cut` was made with.
 
     Args:
-        since: the moment of the baseline before this one, when a backup is made between the two.
+        before: the baseline that was taken before the backup, when this one is taken after it.
         workers: processes beside the session's own; on a source that serves, none.
     """
     inventory = list_tables(session)
     set_workers(session, workers)
-    horizon = since - LONGEST_TRANSACTION if since else None
-    tables = {str(table): _take(session, table, horizon, pace, depth) for table in inventory.tables}
+    tables = {str(table): _take(session, table, before, pace, depth) for table in inventory.tables}
     require_unchanged(session, inventory.tables)
     ((major, encoding),) = ask(session, SERVER)
     return ContentBaseline(ALGORITHM, major, encoding, cut, tables, inventory.large_objects, inventory.left_out)
@@ -129,6 +128,21 @@ def require_comparable(baseline: ContentBaseline, session: connection) -> None:
     """
     _require_same("algorithm", baseline.algorithm, ALGORITHM)
     _require_server("the baseline", baseline.server_major, baseline.encoding, session)
+
+
+def require_pair(before: ContentBaseline, after: ContentBaseline) -> None:
+    """
+    Raises:
+        PreconditionFailed: the two do not belong together.
+    """
+    since = before.cut.earliest - LONGEST_TRANSACTION
+    for name, content in after.tables.items():
+        earlier = before.tables.get(name)
+        if earlier and (earlier.shift != content.shift or (content.changes and content.changes.since != since)):
+            raise PreconditionFailed(
+                f"the second baseline of table {name} has other buckets than the first, expected the same:"
+                f" it was not taken after the one of {before.cut}. Make the backup again"
+            )
 
 
 def require_same_server(session: connection, source: connection) -> None:
@@ -146,13 +160,16 @@ def _require_server(reference: str, major: int, encoding: str, session: connecti
     _require_same("server encoding", encoding, encoding_here, reference)
 
 
-def _take(session: connection, table: Table, since: datetime | None, pace: Pace | None, depth: Depth) -> TableContent:
-    shift = choose_shift(session, table)
+def _take(
+    session: connection, table: Table, before: ContentBaseline | None, pace: Pace | None, depth: Depth
+) -> TableContent:
+    earlier = before.tables.get(str(table)) if before else None
+    shift = earlier.shift if earlier else choose_shift(session, table)
     buckets = sum_buckets(session, table, shift, pace=pace)
-    changes = _changes(session, table, shift, since, pace) if since and table.change_time else None
-    return TableContent(
-        table.shape, table.key, shift, buckets, changes, sign(session, table) if depth == "signed" else None
-    )
+    since = before.cut.earliest - LONGEST_TRANSACTION if before and table.change_time else None
+    changes = _changes(session, table, shift, since, pace) if since else None
+    signature = sign(session, table) if depth == "signed" else None
+    return TableContent(table.shape, table.key, shift, buckets, changes, signature)
 
 
 def _changes(session: connection, table: Table, shift: int, since: datetime, pace: Pace | None) -> Changes:

@@ -6,14 +6,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
-from tasks.fingerprint import Buckets, position, recently_changed, row_hash, rows_in, sum_buckets, sum_rows, unequal
+from tasks.fingerprint import (
+    Buckets,
+    as_buckets,
+    ask_in_ranges,
+    position,
+    recently_changed,
+    row_hash,
+    rows_in,
+    sum_buckets,
+    sums_of,
+    unequal,
+)
 from tasks.pace import Pace
-from tasks.postgres import ask
 from tasks.tables import Column, Table
 
 T = TypeVar("T")
@@ -36,10 +46,11 @@ class Side:
     table: Table
     pace: Pace | None = None
 
-    def wait(self) -> None:
-        """Before each statement: until the database may be read on."""
+    def ask(self, statement: sql.Composable) -> list[tuple[Any, ...]]:
+        """Of a few buckets, as soon as the database may be read on."""
         if self.pace:
             self.pace.keep()
+        return ask_in_ranges(self.session, self.table, statement)
 
 
 @dataclass(frozen=True)
@@ -119,8 +130,7 @@ def sum_side(side: Side, shift: int) -> Buckets:
 
 
 def _split(side: Side, places: Sequence[int], shift: int, finer: int) -> Buckets:
-    side.wait()
-    return sum_rows(side.session, side.table, finer, rows_in(side.table, places, shift))
+    return as_buckets(side.ask(sums_of(side.table, finer, rows_in(side.table, places, shift))))
 
 
 def _fetch(side: Side, places: Sequence[int], shift: int, since: datetime) -> set[_Row]:
@@ -128,8 +138,7 @@ def _fetch(side: Side, places: Sequence[int], shift: int, since: datetime) -> se
     statement = sql.SQL("select {}, {}, count(*), min({}), bool_or({}) from {} group by 1, 2").format(
         position(table), row_hash(table), _key(table), recently_changed(table, since), rows_in(table, places, shift)
     )
-    side.wait()
-    return set(ask(side.session, statement))
+    return set(side.ask(statement))
 
 
 def _hashes_by_column(side: Side, places: Sequence[int], columns: Sequence[Column]) -> dict[int, list[int]]:
@@ -137,8 +146,7 @@ def _hashes_by_column(side: Side, places: Sequence[int], columns: Sequence[Colum
     statement = sql.SQL("select {}, array[{}]::pg_catalog.int8[] from {}").format(
         position(side.table), sql.SQL(", ").join(hashes), rows_in(side.table, places, 0)
     )
-    side.wait()
-    return dict(ask(side.session, statement))
+    return dict(side.ask(statement))
 
 
 def _key(table: Table) -> sql.Composable:

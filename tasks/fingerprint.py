@@ -13,7 +13,7 @@ It detects errors (two sets of rows are alike by chance in one of 2^64 cases); i
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg2 import sql
 from psycopg2.extensions import connection
@@ -79,12 +79,12 @@ def sum_buckets(
     """Every row of the table, or those `where`, in one scan; with a pace in steps, between which it may pause."""
     where = where or sql.SQL("true")
     if pace is None:
-        return sum_rows(session, table, shift, rows_where(table, where))
+        return as_buckets(ask(session, sums_of(table, shift, rows_where(table, where))))
     found: Buckets = {}
     for first in range(0, max(table.pages, 1), STEP_PAGES):
         pace.keep()
         step = sql.SQL("t.ctid >= {} and t.ctid < {} and {}").format(_page(first), _page(first + STEP_PAGES), where)
-        for place, part in sum_rows(session, table, shift, rows_where(table, step)).items():
+        for place, part in as_buckets(ask(session, sums_of(table, shift, rows_where(table, step)))).items():
             rows, hashes = found.get(place, NOTHING)
             found[place] = Sum(rows + part.rows, hashes + part.hashes)
     return found
@@ -99,11 +99,24 @@ def describe_places(table: Table, places: Sequence[int], shift: int) -> str:
     return f"{table.key[0]} " + ", ".join(f"{low} to {high}" for low, high in ranges[:RANGES_SHOWN]) + more
 
 
-def sum_rows(session: connection, table: Table, shift: int, rows: sql.Composable) -> Buckets:
-    grouped = sql.SQL("select {}, count(*), sum({}) from {} group by 1").format(
+def sums_of(table: Table, shift: int, rows: sql.Composable) -> sql.Composable:
+    return sql.SQL("select {}, count(*), sum({}) from {} group by 1").format(
         bucket(table, shift), row_hash(table), rows
     )
-    return {place: Sum(count, int(hashes)) for place, count, hashes in ask(session, grouped)}
+
+
+def as_buckets(found: Iterable[tuple[Any, ...]]) -> Buckets:
+    return {place: Sum(count, int(hashes)) for place, count, hashes in found}
+
+
+def ask_in_ranges(session: connection, table: Table, statement: sql.Composable) -> list[tuple[Any, ...]]:
+    """What `rows_in` is for: the planner takes its ranges for wide ones, and would rather scan the table for each."""
+    if table.integer_key is None:
+        return ask(session, statement)
+    ask(session, "set local enable_seqscan = off")
+    found = ask(session, statement)
+    ask(session, "set local enable_seqscan = on")
+    return found
 
 
 def rows_where(table: Table, where: sql.Composable) -> sql.Composable:

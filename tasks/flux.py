@@ -10,6 +10,7 @@ from tasks.content_baseline import CHANGES_REMEMBERED, Changes, TableContent
 from tasks.fingerprint import (
     NOTHING,
     Buckets,
+    ask_in_ranges,
     describe_places,
     position,
     recently_changed,
@@ -17,7 +18,6 @@ from tasks.fingerprint import (
     rows_in,
     sum_buckets,
 )
-from tasks.postgres import ask
 from tasks.tables import Table
 
 
@@ -90,10 +90,8 @@ def _as_afterwards(session: connection, table: Table, shift: int, known: Mapping
     meant = [one for one in known if one >> shift in wanted]
     if not meant:
         return 0
-    rows = ask(
-        session,
-        sql.SQL("select {}, {} from {}").format(position(table), row_hash(table), rows_in(table, meant, 0)),
-    )
+    statement = sql.SQL("select {}, {} from {}").format(position(table), row_hash(table), rows_in(table, meant, 0))
+    rows = ask_in_ranges(session, table, statement)
     return sum(known[place] == hashed for place, hashed in rows)
 
 

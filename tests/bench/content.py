@@ -54,6 +54,7 @@ def measure(rows: int = ROWS) -> dict[str, Any]:
         figures["great_expectations"] = _own_process("expect", cluster)
         damaged = 0
         for number in DIFFERING:
+            print(json.dumps(figures), file=sys.stderr, flush=True)
             _damage(cluster, rows, damaged, number)
             damaged = number
             figures["compare"][f"{number} differ"] = _case(cluster)
