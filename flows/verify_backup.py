@@ -83,7 +83,7 @@ def _record_moment(where: Environment, source: DBInstance, depth: Depth, *, dry_
         return datetime.now(UTC)
     name = restored_copy.name_copy(source)
     reading: content_baseline.Depth = "signed" if depth == "signed" else "content"
-    before = baseline.record_baseline(where, f"{name}/before", depth=reading)
+    before = baseline.record_baseline(where, f"{name}/before", patience_seconds=baseline.PATIENCE_SECONDS, depth=reading)
     if before.is_exact:
         return before.taken_at
     moment = baseline.wait_for_next_second(before)

@@ -130,4 +130,4 @@ def back_up(instance: Instance) -> None:
 
 def back_up_daily(instance: Instance) -> None:
     back_up(instance)
-    instance.show("available")
+    instance.settle("available")

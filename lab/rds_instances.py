@@ -44,6 +44,7 @@ class Instance:
         # All below is read and written with the lab's lock held.
         self.reachable = False
         self.changing = False  # by an accepted request or a recovery: others are refused
+        self.under_way: str | None = None  # which of the two marks the current work holds
         self.adjusting = False  # by RDS itself: others wait
         self.failure: str | None = None
         self.applied: dict[str, str] = {}
@@ -61,6 +62,7 @@ class Instance:
 
     def _carry_out(self, mark: str, work: Work, *arguments: Any) -> None:
         with self.busy:
+            self.under_way = mark
             try:
                 work(self, *arguments)
             except GoneError:
@@ -74,7 +76,7 @@ class Instance:
                 raise
             finally:
                 with self.lab.lock:
-                    setattr(self, mark, False)
+                    self._let_others()
 
     def _fail(self, reason: str, status: str) -> None:
         with self.lab.lock:
@@ -82,6 +84,7 @@ class Instance:
                 return
             self.failure = reason
             self.db.status = status
+            self._let_others()
             event = "DB_INSTANCE_INVALID_PARAMETERS" if status == "incompatible-parameters" else "DB_INSTANCE_FAILED"
             self.tell(event, f"{status}: {reason}")
         log.error("%s is %s: %s", self.db.db_instance_identifier, self.db.status, reason)
@@ -92,6 +95,17 @@ class Instance:
                 raise GoneError
             self.db.status = status
             self.failure = None
+
+    def settle(self, status: str) -> None:
+        """Show the last status of a change: whoever sees it may ask for the next change."""
+        with self.lab.lock:
+            self.show(status)
+            self._let_others()
+
+    def _let_others(self) -> None:
+        if self.under_way:
+            setattr(self, self.under_way, False)
+        self.under_way = None
 
     @contextmanager
     def status(self, name: str, aws_seconds: float) -> Iterator[None]:

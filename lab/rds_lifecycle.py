@@ -12,7 +12,7 @@ from lab.rds_archiving import ship
 from lab.rds_automated_backups import back_up
 from lab.rds_catalog import ZONES
 from lab.rds_instances import Instance, utc_now
-from lab.rds_snapshots import fill
+from lab.rds_snapshots import fill, finish_when_ready
 
 # Typical times of AWS, in AWS seconds; the real work may take longer, never less.
 CREATE, REBOOT, FAIL_OVER, STOP, START, RECOVER, DELETE = 240, 30, 60, 180, 240, 10, 120
@@ -43,7 +43,7 @@ def create(instance: Instance) -> None:
         instance.tell("DB_INSTANCE_CREATE")
     if db.backup_retention_period:
         back_up(instance)
-    instance.show("available")
+    instance.settle("available")
 
 
 def make_roles(instance: Instance, master: str, password: str, database: str | None) -> None:
@@ -70,7 +70,7 @@ def reboot(instance: Instance) -> None:
     with instance.status("rebooting", REBOOT):
         instance.restart()
         instance.tell("DB_INSTANCE_RESTART")
-    instance.show("available")
+    instance.settle("available")
 
 
 def fail_over(instance: Instance) -> None:
@@ -84,7 +84,7 @@ def fail_over(instance: Instance) -> None:
         instance.tell("DB_INSTANCE_FAILOVER_REQUESTED")
         instance.tell("DB_INSTANCE_FAILOVER_FINISHED")
         instance.tell("DB_INSTANCE_RESTART")
-    instance.show("available")
+    instance.settle("available")
 
 
 def stop(instance: Instance, snapshot: Any = None) -> None:
@@ -97,7 +97,7 @@ def stop(instance: Instance, snapshot: Any = None) -> None:
     with instance.model() as db:
         db.automatic_restart_time = utc_now() + RESTARTS_AFTER
         instance.tell("DB_INSTANCE_STOPPED")
-    instance.show("stopped")
+    instance.settle("stopped")
 
 
 def start(instance: Instance) -> None:
@@ -106,7 +106,7 @@ def start(instance: Instance) -> None:
     with instance.model() as db:
         db.automatic_restart_time = None
         instance.tell("DB_INSTANCE_STARTED")
-    instance.show("available")
+    instance.settle("available")
 
 
 def recover(instance: Instance) -> None:
@@ -142,6 +142,8 @@ def delete(instance: Instance, keep_backups: bool, final: Any = None) -> None:
     if instance.forgotten.wait(max(until - time.monotonic(), 0)):
         return
     with instance.lab.lock:
+        if final:
+            finish_when_ready(final)
         backend, identifier = instance.db.backend, instance.db.db_instance_identifier
         if backend.databases.get(identifier) is instance.db:
             instance.tell("DB_INSTANCE_DELETED")

@@ -194,7 +194,7 @@ def modify(instance: Instance, due: set[str], password: str | None = None) -> No
     if "AllocatedStorage" in values:
         with instance.status("storage-optimization", OPTIMIZE_STORAGE):
             pass  # nothing moves here: the disk is this machine's
-    instance.show(before if before == "incompatible-parameters" and not instance.cluster.running else "available")
+    instance.settle(before if before == "incompatible-parameters" and not instance.cluster.running else "available")
 
 
 def _change_attributes(instance: Instance, values: Mapping[str, Any]) -> None:

@@ -106,7 +106,7 @@ def restore(instance: Instance, source: Source, planned: str | None) -> None:
         instance.tell(*source.story)
     if db.backup_retention_period:
         back_up(instance)
-    instance.show("available")
+    instance.settle("available")
 
 
 def _recover(instance: Instance, source: Source) -> None:

@@ -142,7 +142,7 @@ def take(instance: Instance, snapshot: Any) -> None:
     try:
         with instance.status("backing-up", BACK_UP):
             fill(instance, snapshot)
-        instance.show("available")
+        instance.settle("available")
     except GoneError:
         with instance.lab.lock:
             _fail(snapshot, "the DB instance was deleted")
@@ -213,11 +213,12 @@ def tick() -> None:
     """Snapshots become available when they hold their data and AWS's time for it has passed."""
     for backend in rds_backends[ACCOUNT].values():
         for snapshot in list(backend.database_snapshots.values()):
-            if snapshot.status == "creating" and snapshot.base_backup and time.monotonic() >= snapshot.ready_at:
-                _finish(snapshot)
+            finish_when_ready(snapshot)
 
 
-def _finish(snapshot: Any) -> None:
+def finish_when_ready(snapshot: Any) -> None:
+    if snapshot.status != "creating" or not snapshot.base_backup or time.monotonic() < snapshot.ready_at:
+        return
     if snapshot.planned == "available":
         snapshot.status = "available"
         _tell(snapshot, "FINISH")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
+PATIENCE_SECONDS = 15.0
 CLOCK_SECONDS = 60  # more than two clocks may be apart
 
 
@@ -54,18 +55,24 @@ class Baseline:
 
 @action
 def record_baseline(
-    environment: Environment, name: str, *, since: datetime | None = None, depth: Depth = "content"
+    environment: Environment,
+    name: str,
+    *,
+    since: datetime | None = None,
+    patience_seconds: float = 0.0,
+    depth: Depth = "content",
 ) -> Baseline:
     """Read all of the database, as the role that can only read, and keep what it holds; a record of that name stays.
 
     Args:
         since: the moment of the record before this one, when a backup is made between the two.
+        patience_seconds: how long to look for a moment in which nobody writes, which makes the record exact.
     """
     if found := _find(environment, name):
         return found
     with ExitStack() as stack:
         address = verifier_role.read_verifier_address(environment.environment)
-        session, cut = stack.enter_context(open_quiet_moment(address, whole_second=True))
+        session, cut = stack.enter_context(open_quiet_moment(address, patience_seconds, whole_second=True))
         pace = Pace(session)
         content = take_baseline(session, cut, since=since, pace=pace, depth=depth)
         baseline = Baseline(content, read_catalogue(session))

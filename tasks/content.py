@@ -168,10 +168,10 @@ def _judge(comparison: Comparison, pair: Pair, rows: Iterator[DifferingRow], all
     """Rows that only the restored copy has: without another record nobody knows whether the source ever had them."""
     changed, wrong, gone = 0, [], []
     for row in rows:
-        if row.changed_since:
-            changed += 1
-        elif row.kind == "extra":
+        if row.kind == "extra":
             gone.append(row)
+        elif row.changed_since:
+            changed += 1
         else:
             wrong.append(row)
         if max(len(wrong), len(gone)) >= ROWS_REPORTED:

@@ -1,12 +1,12 @@
 """Which rows differ between two databases: found by splitting the buckets that do, never by reading a whole table."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from psycopg2 import sql
 from psycopg2.extensions import connection
@@ -17,6 +17,9 @@ from tasks.postgres import ask
 from tasks.tables import Column, Table
 
 T = TypeVar("T")
+
+Kind = Literal["differs", "missing", "extra"]
+_Row = tuple[int, int, int, str | None, bool]
 
 ROWS_REPORTED = 10_000
 # A bucket of more rows than these is split into 2^SPLIT_BITS before its rows are fetched.
@@ -59,7 +62,7 @@ class DifferingRow:
 
     table: str
     key: str
-    kind: Literal["differs", "missing", "extra"]
+    kind: Kind
     changed_since: bool
     position: int
     columns: tuple[str, ...] = ()
@@ -69,14 +72,14 @@ class DifferingRow:
         return f"{self.key} {what}"
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
+    """Rows that are alike: equal tuples, equal rows."""
+
+    position: int
+    hash: int
     rows: int
-    key: str
+    key: str | None
     changed_since: bool
-
-
-_Rows = dict[int, dict[int, _Found]]  # by position and hash
 
 
 def locate(pair: Pair, differing: Mapping[int, int], shift: int) -> Iterator[DifferingRow]:
@@ -90,7 +93,7 @@ def locate(pair: Pair, differing: Mapping[int, int], shift: int) -> Iterator[Dif
     large = [place for place, rows in differing.items() if rows > ROWS_FETCHED and shift > 0]
     for batch in _batches(small, size):
         ours, theirs = pair.both(partial(_fetch, places=batch, shift=shift, since=pair.since))
-        yield from _compare(pair, ours, theirs)
+        yield from _compare(pair.reference.table, ours, theirs)
     finer = max(shift - SPLIT_BITS, 0)
     for batch in _batches(large, size):
         parts = pair.both(partial(_split, places=batch, shift=shift, finer=finer))
@@ -120,16 +123,13 @@ def _split(side: Side, places: Sequence[int], shift: int, finer: int) -> Buckets
     return sum_rows(side.session, side.table, finer, rows_in(side.table, places, shift))
 
 
-def _fetch(side: Side, places: Sequence[int], shift: int, since: datetime) -> _Rows:
+def _fetch(side: Side, places: Sequence[int], shift: int, since: datetime) -> set[_Row]:
     table = side.table
     statement = sql.SQL("select {}, {}, count(*), min({}), bool_or({}) from {} group by 1, 2").format(
         position(table), row_hash(table), _key(table), recently_changed(table, since), rows_in(table, places, shift)
     )
-    found: _Rows = {}
     side.wait()
-    for place, hashed, rows, key, is_recent in ask(side.session, statement):
-        found.setdefault(place, {})[hashed] = _Found(rows, key, is_recent)
-    return found
+    return set(ask(side.session, statement))
 
 
 def _hashes_by_column(side: Side, places: Sequence[int], columns: Sequence[Column]) -> dict[int, list[int]]:
@@ -142,31 +142,45 @@ def _hashes_by_column(side: Side, places: Sequence[int], columns: Sequence[Colum
 
 
 def _key(table: Table) -> sql.Composable:
-    """How a row is called in a report."""
-    if not table.key:
-        return sql.SQL("'without a key, hash ' || {}::pg_catalog.text").format(position(table))
+    """How a row is called in a report, where that is not its position."""
+    if table.integer_key or not table.key:
+        return sql.SQL("null::pg_catalog.text")
     parts = (sql.SQL("{}::pg_catalog.text").format(sql.Identifier("t", name)) for name in table.key)
     return sql.SQL("pg_catalog.concat_ws(', ', {})").format(sql.SQL(", ").join(parts))
 
 
-def _compare(pair: Pair, ours: _Rows, theirs: _Rows) -> Iterator[DifferingRow]:
-    table = pair.reference.table
-    for place in sorted(ours.keys() | theirs.keys()):
-        extra = _more(ours.get(place, {}), theirs.get(place, {}))
-        missing = _more(theirs.get(place, {}), ours.get(place, {}))
+def _compare(table: Table, ours: set[_Row], theirs: set[_Row]) -> Iterator[DifferingRow]:
+    """Most rows are equal in both and go at once, in the difference of two sets of plain tuples."""
+    only_ours, only_theirs = _by_position(ours - theirs), _by_position(theirs - ours)
+    for place in sorted(only_ours.keys() | only_theirs.keys()):
+        extra, missing = only_ours.get(place, {}), only_theirs.get(place, {})
         if table.key and extra and missing:
-            yield DifferingRow(str(table), missing[0].key, "differs", missing[0].changed_since, place)
+            yield _row(table, next(iter(missing.values())), "differs")
             continue
-        for one in extra:
-            yield from [DifferingRow(str(table), one.key, "extra", one.changed_since, place)] * one.rows
-        for one in missing:
-            yield from [DifferingRow(str(table), one.key, "missing", one.changed_since, place)] * one.rows
+        for found in _more(extra, missing):
+            yield from [_row(table, found, "extra")] * found.rows
+        for found in _more(missing, extra):
+            yield from [_row(table, found, "missing")] * found.rows
 
 
-def _more(these: Mapping[int, _Found], others: Mapping[int, _Found]) -> list[_Found]:
+def _by_position(rows: Iterable[_Row]) -> dict[int, dict[int, _Found]]:
+    found: dict[int, dict[int, _Found]] = {}
+    for row in map(_Found._make, rows):
+        found.setdefault(row.position, {})[row.hash] = row
+    return found
+
+
+def _more(these: Mapping[int, _Found], others: Mapping[int, _Found]) -> Iterator[_Found]:
     """What these have more of than the others."""
-    surplus = {hashed: one.rows - (others[hashed].rows if hashed in others else 0) for hashed, one in these.items()}
-    return [replace(these[hashed], rows=rows) for hashed, rows in surplus.items() if rows > 0]
+    for hashed, found in these.items():
+        surplus = found.rows - (others[hashed].rows if hashed in others else 0)
+        if surplus > 0:
+            yield found._replace(rows=surplus)
+
+
+def _row(table: Table, found: _Found, kind: Kind) -> DifferingRow:
+    key = found.key or (str(found.position) if table.key else f"without a key, hash {found.position}")
+    return DifferingRow(str(table), key, kind, found.changed_since, found.position)
 
 
 def _batches(items: Sequence[int], size: int) -> Iterator[list[int]]:

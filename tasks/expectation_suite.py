@@ -16,7 +16,7 @@ select pg_class.oid::int8, nspname, relname, format('%I.%I', nspname, relname),
        array(select attname::text from pg_attribute
              where attrelid = pg_class.oid and attnum > 0 and attnotnull and not attisdropped order by attnum)
 from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-where relkind in ('r', 'p') and not relispartition and relpersistence <> 't'
+where relkind = 'r' and relpersistence <> 't'
   and nspname !~ '^pg_' and nspname <> 'information_schema'
 order by nspname, relname
 """
@@ -28,7 +28,10 @@ select conrelid::int8, conname, contype::text, pg_get_expr(conbin, conrelid),
         where pg_class.oid = confrelid),
        array(select attname::text from unnest(confkey) with ordinality as part (number, place)
              join pg_attribute on attrelid = confrelid and attnum = number order by place)
-from pg_constraint where convalidated and contype in ('c', 'f', 'p', 'u') and conparentid = 0
+from pg_constraint as declared where convalidated and contype in ('c', 'f', 'p', 'u')
+  -- A reference to a partitioned table is declared once more for each of its partitions.
+  and not exists (select from pg_constraint as whole
+                  where whole.oid = declared.conparentid and whole.conrelid = declared.conrelid)
 order by conname
 """
 # A colon before a word would be a parameter, for SQLAlchemy, and a brace one of Great Expectations'.

@@ -23,6 +23,15 @@ COUNTS = frozenset({"element_count", "unexpected_count", "unexpected_percent", "
 OBSERVING = frozenset(
     {"expect_table_row_count_to_be_between", "expect_column_values_to_be_of_type", "unexpected_rows_expectation"}
 )
+# An index must not answer for its table: it may be what is broken.
+SETTINGS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": STATEMENT_SECONDS * 1000,
+    "jit": "off",
+    "enable_indexscan": "off",
+    "enable_indexonlyscan": "off",
+    "enable_bitmapscan": "off",
+}
 PLAIN = re.compile("[a-z_][a-z0-9_]*")
 HIDDEN = "It could not be evaluated. The reason may quote rows and is not kept."
 # What a page would load from elsewhere, what needs that to work, and the maker's newsletter.
@@ -31,7 +40,8 @@ FOREIGN = re.compile(
 )
 STYLE = """<style>
 body { font-family: sans-serif; margin: 2em auto; max-width: 70em } table { border-collapse: collapse }
-td, th { border: 1px solid #bbb; padding: .3em .6em; text-align: left; vertical-align: top } nav { font-size: small }
+td, th { border: 1px solid #bbb; padding: .3em .6em; text-align: left; vertical-align: top }
+.fa-check-circle::before { content: "\\2713" } .fa-times::before { content: "\\2717" }
 </style></head>"""
 INDEX = (
     "<!DOCTYPE html><html><head><meta charset='UTF-8'><title>{title}</title>{style}<body><h1>{title}</h1>{rows}</body>"
@@ -136,7 +146,7 @@ def _url(address: Address) -> str:
     user, password, database = (
         quote(part, safe="") for part in (address.user, address.password.get_secret_value(), address.database)
     )
-    options = f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_SECONDS * 1000} -c jit=off"
+    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     query = urlencode({"application_name": "runbook", "options": options}, quote_via=quote)
     return f"postgresql+psycopg2://{user}:{password}@{address.host}:{address.port}/{database}?{query}"
 

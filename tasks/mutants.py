@@ -12,7 +12,8 @@ from psycopg2.extensions import connection
 from tasks import mutations
 from tasks.catalogue import Catalogue, difference, read_catalogue
 from tasks.errors import PreconditionFailed, RunbookError, VerificationFailed
-from tasks.mutations import NotPlanted, Plant, Planted, Table
+from tasks.mutations import NotPlanted, Plant, Planted
+from tasks.own_tables import Table, read_tables
 from tasks.verdict import Verdict
 
 LAYER = "mutants"
@@ -82,7 +83,7 @@ def verify_mutants(connect: Connect, judge: Judge, mutants: "Sequence[Mutant] | 
     with connect() as copy:
         before, reasons = _look(copy, judge)
         with copy.cursor() as session:
-            tables = mutations.read_tables(session)
+            tables = read_tables(session)
     if reasons:
         raise PreconditionFailed(f"the copy is not verified, expected it to be before mutants: {'; '.join(reasons)}")
     attempts = tuple(_attempt(mutant, connect, judge, tables) for mutant in (MUTANTS if mutants is None else mutants))

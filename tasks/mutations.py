@@ -4,7 +4,7 @@ They need no more than what RDS gives its master user: to own the tables, and to
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from psycopg2.errors import ForeignKeyViolation
 from psycopg2.extensions import cursor
 
 from tasks.errors import PreconditionFailed
+from tasks.own_tables import Column, Table
 
 T = TypeVar("T")
 RENAMED_ROLE = "runbook_mutant"
@@ -21,22 +22,6 @@ TOO_OLD_BY = timedelta(hours=2)
 # When a row was made, by the names that this application's tables give it.
 MADE_AT = ("created_at", "written_at", "applied_at")
 
-TABLES = """
-select format('%I.%I', nspname, relname), relname,
-       (select json_agg(json_build_array(
-            quote_ident(attname), typname, atttypmod >= 0,
-            attgenerated = '' and attidentity = ''
-            and not exists (select from pg_index where indrelid = attrelid and indisunique and attnum = any (indkey))
-            and not exists (select from pg_constraint
-                            where conrelid = attrelid and contype = 'f' and attnum = any (conkey))
-        ) order by attnum)
-        from pg_attribute join pg_type on pg_type.oid = atttypid
-        where attrelid = pg_class.oid and attnum > 0 and not attisdropped)
-from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-where relkind = 'r' and relpersistence = 'p' and nspname !~ '^pg_' and nspname <> 'information_schema'
-  and pg_has_role(relowner, 'usage')
-order by 1
-"""
 SEQUENCES = """
 select format('%%I.%%I', nspname, relname)
 from pg_class join pg_namespace on pg_namespace.oid = relnamespace
@@ -109,36 +94,7 @@ class Planted:
     thing: str
 
 
-@dataclass(frozen=True)
-class Column:
-    """A name is as SQL wants it; `is_free` when no key, constraint or expression governs the value."""
-
-    name: str
-    type: str
-    has_limit: bool
-    is_free: bool
-
-
-@dataclass(frozen=True)
-class Table:
-    name: str
-    bare_name: str
-    rows: int
-    columns: tuple[Column, ...]
-
-
 Plant = Callable[[cursor, Sequence[Table]], Planted]
-
-
-def read_tables(session: cursor) -> tuple[Table, ...]:
-    """The tables that we own, the richest first."""
-    session.execute(TABLES)
-    found = []
-    for name, bare_name, columns in session.fetchall():
-        session.execute(sql.SQL("select count(*) from {}").format(sql.SQL(name)))
-        ((rows,),) = session.fetchall()
-        found.append(Table(name, bare_name, rows, tuple(Column(*column) for column in columns or ())))
-    return tuple(sorted(found, key=lambda table: -table.rows))
 
 
 def drop_row(session: cursor, tables: Sequence[Table]) -> Planted:
@@ -265,12 +221,12 @@ def _filled(tables: Sequence[Table]) -> list[Table]:
 
 def _first(session: cursor, wanted: str, choices: Iterable[T], attempt: Callable[[T], Planted | None]) -> Planted:
     """What the first choice that the database permits has planted; a refused one leaves nothing."""
-    refusals = []
+    refusals: list[str] = []
     for choice in choices:
         session.execute("savepoint choice")
         try:
             if planted := attempt(choice):
-                return planted
+                return replace(planted, what="; ".join([planted.what, *(f"not elsewhere: {one}" for one in refusals)]))
         except psycopg2.Error as error:
             session.execute("rollback to savepoint choice")
             refusals.append(str(error).splitlines()[0])
@@ -290,6 +246,6 @@ def _delete_after(session: cursor, table: str, column: str, moment: object) -> b
 
 def _run(session: cursor, statement: str, values: dict[str, object] | None = None, /, **names: str) -> int:
     """How many rows it touched. The names come quoted from the catalogue."""
-    parts = {name: sql.SQL(text) for name, text in names.items()}
+    parts = {name: sql.SQL(text.replace("%", "%%") if values else text) for name, text in names.items()}
     session.execute(sql.SQL(statement).format(**parts), values)
     return session.rowcount

@@ -37,7 +37,7 @@ class Settings:
     log_exports: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DBInstance:
     id: str
     status: str
@@ -60,6 +60,9 @@ class DBInstance:
 
     def __str__(self) -> str:
         return f"RDS instance {self.id}"
+
+    def __repr__(self) -> str:
+        return f"{self.status!r}{f' with {self.pending} pending' if self.pending else ''}"
 
 
 @probe

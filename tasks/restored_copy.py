@@ -126,6 +126,9 @@ def begin_restore(restore: Restore) -> None:
     Raises:
         PreconditionFailed: RDS can't begin: the backup is gone, the account is full, or the name is somebody else's.
     """
+    if rds.find(restore.copy_id):
+        _require_own(restore)
+        return
     client = _rds()
     refusals = (
         client.exceptions.DBSnapshotNotFoundFault,
@@ -136,13 +139,8 @@ def begin_restore(restore: Restore) -> None:
     )
     try:
         _ask(client, restore)
-    except client.exceptions.DBInstanceAlreadyExistsFault as error:
-        found = rds.find(restore.copy_id)
-        if found is None or found.tags.get(RUN_ID) != restore.tags[RUN_ID]:
-            raise PreconditionFailed(
-                f"there is already an RDS instance {restore.copy_id} and it is not of this run, expected the name to be"
-                " free. Look whose it is; sweep_residue removes what a dead run left"
-            ) from error
+    except client.exceptions.DBInstanceAlreadyExistsFault:
+        _require_own(restore)  # a retried request whose first answer was lost
     except refusals as error:
         raise PreconditionFailed(f"RDS would not {restore}: {error}. Nothing was restored") from error
 
@@ -227,6 +225,15 @@ def _ask(client: "RDSClient", restore: Restore) -> None:
             SourceDBInstanceIdentifier=restore.source.id,
             RestoreTime=restore.point.latest,
             **wanted,
+        )
+
+
+def _require_own(restore: Restore) -> None:
+    found = rds.find(restore.copy_id)
+    if found is None or found.tags.get(RUN_ID) != restore.tags[RUN_ID]:
+        raise PreconditionFailed(
+            f"there is already an RDS instance {restore.copy_id} and it is not of this run, expected the name to be"
+            " free. Look whose it is; sweep_residue removes what a dead run left"
         )
 
 

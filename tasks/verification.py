@@ -103,9 +103,10 @@ class Examination:
             ).verdict
 
 
-@probe
+@action
 def begin_examination(environment: Environment, restore: Restore, copy: Address, *, allow_deleted: bool) -> Examination:
-    """What there is to judge the copy by."""
+    """What there is to judge the copy by; what a killed run's mutants may have left in it is gone."""
+    mutants.remove_leftovers(partial(open_session, copy, read_only=False))
     source = verifier_role.read_verifier_address(environment.environment)
     reference = _find_reference(environment, restore)
     with open_session(source) as session:

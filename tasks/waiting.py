@@ -27,7 +27,7 @@ def wait_until(
     *,
     timeout_seconds: float,
     expected: str,
-    shortest_poll_seconds: float = SHORTEST_POLL_SECONDS,
+    shortest_poll_seconds: float | None = None,
     usual_seconds: float | None = None,
 ) -> T:
     """Look again and again until `is_done`; a failure state is `is_done`'s to raise.
@@ -38,7 +38,7 @@ def wait_until(
     Raises:
         WaitTimedOut: after `timeout_seconds`, with the thing, what was seen last and what was expected.
     """
-    began = time.monotonic()
+    began, shortest = time.monotonic(), shortest_poll_seconds or SHORTEST_POLL_SECONDS
     while True:
         seen = look()
         if is_done(seen):
@@ -49,7 +49,7 @@ def wait_until(
                 f"{thing} was {seen!r} after {waited:.0f} s, expected {expected}. It may still get there:"
                 " look at it before you start this again."
             )
-        poll = _poll_seconds(waited, shortest_poll_seconds, usual_seconds)
+        poll = _poll_seconds(waited, shortest, usual_seconds)
         time.sleep(min(poll, timeout_seconds - waited + 0.01))
 
 

@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOGGING_
 from prefect.testing.utilities import prefect_test_harness
 
 from lab.load import Load
-from tests.bench import application
+from tests.bench import application, content
 from tests.stack import Stack, build_stack, publish_ami
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +35,7 @@ def main() -> None:
     RESULT.parent.mkdir(exist_ok=True)
     figures: dict[str, Any] = {"machine": {"cpus": os.cpu_count(), "python": platform.python_version()}}
     figures["application"] = _told("application beside pgbench", application.measure)
+    figures["content"] = _told("every row of two databases, compared", content.measure)
     with running_lab() as lab, prefect():
         clients = client_factory()
         figures["rollout_under_load"] = {

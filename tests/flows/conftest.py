@@ -12,14 +12,16 @@ import pytest
 from flows.deploy_infrastructure import deploy_infrastructure
 from flows.set_up_account import set_up_account
 from flows.set_up_certificate import set_up_certificate
-from tasks import aws
+from tasks import aws, waiting
 from tasks.environment import PROJECT
+from tests.killing import POLL_SECONDS
 from tests.stack import LIGHT, ROOT, Stack, build_stack
 
 
 @pytest.fixture(autouse=True)
-def _orchestrated(prefect_server: str) -> None:
-    """Every test here runs flows."""
+def _orchestrated(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test here runs flows, and the lab is faster than AWS."""
+    monkeypatch.setattr(waiting, "SHORTEST_POLL_SECONDS", POLL_SECONDS)
 
 
 @pytest.fixture

@@ -395,15 +395,16 @@ def test_a_server_that_dies_during_a_snapshot_fails_the_snapshot_and_comes_back(
     assert orders(rds, "plain") == 0
 
 
-def plan(quick_lab: dict[str, Any], operation: str, code: str) -> None:
+def plan(quick_lab: dict[str, Any], operation: str, code: str) -> httpx.Response:
     fault = {"match": f"rds:{operation}", "kind": "outcome", "code": code, "times": 1}
-    httpx.post(f"{quick_lab['url']}/lab/faults", json=fault).raise_for_status()
+    return httpx.post(f"{quick_lab['url']}/lab/faults", json=fault)
 
 
 def test_planned_failures_look_as_they_do_on_aws(rds: Any, world: World, quick_lab: dict[str, Any]) -> None:
     for code in ("incompatible-restore", "failed", "never"):
         plan(quick_lab, "RestoreDBInstanceFromDBSnapshot", code)
         from_snapshot(rds, f"ends-{code}")
+    assert plan(quick_lab, "CreateDBSnapshot", "Throttling").status_code == 400
     plan(quick_lab, "CreateDBSnapshot", "failed")
     rds.create_db_snapshot(DBSnapshotIdentifier="planned", DBInstanceIdentifier="plain")
     with pytest.raises(WaiterError, match="incompatible-restore"):

@@ -93,9 +93,14 @@ def run(database: connection, statement: str) -> None:
         session.execute(statement)
 
 
-def dump_and_restore(cluster: Cluster, folder: Path, name: str, options: str) -> None:
+def dump_and_restore(cluster: Cluster, folder: Path, name: str) -> None:
+    """Into a database that sorts otherwise, where this PostgreSQL knows how."""
+    create = f"create database {name} template template0 encoding 'UTF8'"
+    try:
+        cluster.query(f"{create} locale_provider icu icu_locale 'sv-SE' locale 'C.UTF-8'")
+    except psycopg2.errors.FeatureNotSupported:
+        cluster.query(f"{create} locale 'C'")
     where = ("-h", cluster.host, "-p", str(cluster.port), "-U", "rdsadmin")
-    cluster.query(f"create database {name} template template0 encoding 'UTF8' {options}")
     folder.chmod(0o777)
     cluster.run(cluster.binaries["pg_dump"], *where, "-Fc", "-f", str(folder / "dump"), "source")
     cluster.run(cluster.binaries["pg_restore"], *where, "-d", name, str(folder / "dump"))
@@ -147,12 +152,8 @@ def test_no_kind_of_thing_is_left_out(source: connection) -> None:
 def test_a_dump_restored_under_another_locale_and_vacuumed_is_the_same(
     cluster: Cluster, tmp_path: Path, source: connection, open_database: Callable[..., connection]
 ) -> None:
-    has_icu = cluster.query("select 1 from pg_collation where collprovider = 'i' limit 1")
-    locale = "locale_provider icu icu_locale 'sv-SE' locale 'C.UTF-8'" if has_icu else "locale 'C'"
-    dump_and_restore(cluster, tmp_path, "dumped", locale)
+    dump_and_restore(cluster, tmp_path, "dumped")
     cluster.query("vacuum (full, analyze)", database="dumped")
-    run(source, 'create role a_hyphen; create role "a-hyphen"; grant select on items to a_hyphen, "a-hyphen"')
-    run(source, "rollback")
     dumped, original = read_catalogue(open_database("dumped")), read_catalogue(source)
     # A dump of one database carries neither the settings of roles in it nor its own.
     own = {name for name in original.entries if name.startswith("settings of") and name.endswith("this database")}

@@ -141,6 +141,7 @@ def test_all_ten_are_planted_caught_and_taken_back_with_the_rights_of_a_master_u
     assert str(caught) == "10/10", caught.escaped
     assert caught.verdict.is_good
     assert caught.verdict.facts[0] == "mutants caught 10/10"
+    assert "public.lines is gone; not elsewhere: update or delete on table" in caught.attempts[0].what
     assert by_layers(caught) == {
         "a row is dropped": "L3",
         "one bit is changed": "L3",
