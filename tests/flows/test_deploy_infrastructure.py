@@ -11,8 +11,8 @@ import pytest
 
 from flows.check_environment import check_environment
 from flows.deploy_infrastructure import deploy_infrastructure
-from tasks import aws
-from tasks.environment import PROJECT
+from tasks import aws, export_tasks
+from tasks.environment import PROJECT, describe_environment
 
 ALARM_SECONDS = 30
 pytestmark = pytest.mark.lab
@@ -28,6 +28,14 @@ def test_dev_is_built_serves_and_leaves_nothing_to_plan(built: dict[str, Any]) -
     url = aws.client("ssm").get_parameter(Name=f"/{PROJECT}/dev/alb_url")["Parameter"]["Value"]
     assert httpx.get(f"{url}/health", verify=False).json()["version"] == "1.0.0"
     assert check_environment("dev", return_state=True).is_completed()  # type: ignore[call-overload]
+
+
+@pytest.mark.usefixtures("built")
+def test_rds_accepts_the_bucket_the_role_and_the_key_that_exports_are_given() -> None:
+    where = describe_environment.fn("dev")
+    source = export_tasks.describe_source.fn(where.db_identifier, None, "accepted")
+    assert export_tasks.start_export_task.fn(where, source, "accepted", (), 7).status == "STARTING"
+    export_tasks.cancel_export_task.fn("accepted")
 
 
 @pytest.mark.usefixtures("built")
