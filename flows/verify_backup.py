@@ -70,9 +70,10 @@ def verify_backup(
             return str(restore)
     with _cleaned_up(environment):
         found = found or _restore_and_judge(where, restore, depth, mutants=mutants, allow_deleted=allow_deleted)
-    for line in evidence.page(found, evidence.list_recent(where)):
-        say(line)
-    require_good(found.verdicts)
+    with phase("verdict"):
+        for line in evidence.page(found, evidence.list_recent(where)):
+            say(line)
+        require_good(found.verdicts)
     return f"{found.point}: verified"
 
 
@@ -102,7 +103,7 @@ def _restore_and_judge(
         say(f"{restore.copy_id} was restored in {restored.seconds:.0f} s")
     with phase("verify"):
         began = datetime.now(UTC)
-        verdicts = [judge_policy(where, restore.source), restored_copy.judge_instance(restore)]
+        verdicts = [judge_policy(where, restore.source), restored_copy.judge_instance(where.environment, restore)]
         one = verification.begin_examination(where, restore, copy, allow_deleted=allow_deleted)
         say(f"compared with {one.reference}")
         verdicts += verification.judge(where, one, depth, with_mutants=mutants)

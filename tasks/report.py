@@ -1,10 +1,11 @@
 """The one page that each run leaves: what was asked, found, done and verified, and how long each phase took."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from prefect import get_run_logger
@@ -38,7 +39,7 @@ class Report:
     def markdown(self) -> str:
         asked = "\n".join(f"| {name} | `{value}` |" for name, value in self.asked.items())
         times = "\n".join(f"| {p.name} | {p.outcome} | {p.seconds:.1f} s |" for p in self.phases)
-        found = "\n\n".join(f"### {p.name}\n\n" + "\n".join(p.lines) for p in self.phases if p.lines)
+        found = "\n\n".join(f"### {p.name}\n\n" + _blocks(p.lines) for p in self.phases if p.lines)
         return (
             f"# {self.procedure.replace('_', ' ')}: {self.outcome}\n\n"
             f"| asked | value |\n|---|---|\n{asked}\n\n"
@@ -96,6 +97,12 @@ def say(line: str, *, note: bool = True) -> None:
     report = _current.get()
     if note and report and report.phases:
         report.phases[-1].lines.append(line if line.startswith("|") else f"* {line}")
+
+
+def _blocks(lines: Sequence[str]) -> str:
+    """Markdown takes the first row of a table for the end of the list before it unless a line is between them."""
+    apart = [f"\n{line}" if line[0] != before[0] else line for before, line in pairwise(["*", *lines])]
+    return "\n".join(apart)
 
 
 def _publish(report: Report) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from tasks import aws, change_lock, db_snapshots, rds, residue, restore_point
+from tasks.database_state import compare_with_state
 from tasks.errors import PreconditionFailed, VerificationFailed, WaitTimedOut
 from tasks.kinds import action, probe
 from tasks.postgres import Address
@@ -178,8 +179,8 @@ def open_copy(copy: DBInstance) -> Address:
 
 
 @probe
-def judge_instance(restore: Restore) -> Verdict:
-    """L0: the instance is what production is, but for what was chosen otherwise."""
+def judge_instance(environment: str, restore: Restore) -> Verdict:
+    """L0: the instance is what production is, and Terraform's state says, but for what was chosen otherwise."""
     copy = rds.find(restore.copy_id)
     if copy is None:
         return Verdict("L0 instance", (f"RDS instance {restore.copy_id} is gone, expected it to be there",))
@@ -188,12 +189,14 @@ def judge_instance(restore: Restore) -> Verdict:
         reasons.append(f"the parameter group is {copy.parameters!r}, expected 'in-sync'")
     if not copy.encrypted:
         reasons.append("the storage is not encrypted, expected it to be")
+    drifted, compared = compare_with_state(environment, restore.source)
     facts = (
         f"PostgreSQL {copy.engine_version} on {copy.settings.instance_class}, {copy.storage_gib} GiB, encrypted with"
         f" {copy.kms_key or 'no key'}",
         f"single-AZ by choice; production is {'Multi-AZ' if restore.source.multi_az else 'single-AZ'}",
+        compared,
     )
-    return Verdict("L0 instance", tuple(reasons), facts)
+    return Verdict("L0 instance", (*reasons, *drifted), facts)
 
 
 def _ask(client: "RDSClient", restore: Restore) -> None:

@@ -14,7 +14,9 @@ from prefect.client.schemas.objects import State
 
 from flows.sweep_residue import sweep_residue
 from flows.verify_backup import verify_backup
-from tasks import baseline
+from tasks import baseline, rds
+from tasks.database_state import compare_with_state
+from tasks.terraform import state_address
 from tests import killing
 from tests.backed_up import BUCKET, DB, PASSWORD, BackedUp
 from tests.stack import NAME
@@ -224,3 +226,28 @@ def test_killed_and_never_started_again_the_copy_has_productions_settings_and_th
     assert {"runbook:run-id", "runbook:flow", "runbook:expires-at"} <= {tag["Key"] for tag in copy["TagList"]}
     assert sweep_residue("dev", include_unexpired=True, return_state=True).is_completed()  # type: ignore[call-overload]
     assert backed_up.residue() == []
+
+
+def test_a_setting_that_was_changed_by_hand_is_told_by_terraforms_state(backed_up: BackedUp) -> None:
+    db = rds.describe_db_instance.fn(DB)
+    assert "no RDS instance" in compare_with_state("dev", db)[1]
+    found = backed_up.instance(DB)
+    state = {
+        "identifier": DB,
+        "instance_class": "db.t3.micro",
+        "db_subnet_group_name": DB,
+        "vpc_security_group_ids": [backed_up.production.security_group],
+        "parameter_group_name": "another",
+        "port": found["Endpoint"]["Port"],
+        "storage_type": "gp3",
+        "publicly_accessible": False,
+        "multi_az": False,
+        "storage_encrypted": True,
+    }
+    resource = {"type": "aws_db_instance", "mode": "managed", "instances": [{"attributes": state}]}
+    where, s3 = state_address("dev"), backed_up.client("s3")
+    s3.create_bucket(Bucket=where.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+    s3.put_object(Bucket=where.bucket, Key=where.key, Body=json.dumps({"resources": [resource]}))
+    (drifted,), _ = compare_with_state("dev", db)
+    assert f"parameter_group_name is '{NAME}-pg15', expected 'another'" in drifted
+    s3.delete_object(Bucket=where.bucket, Key=where.key)

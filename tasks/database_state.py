@@ -1,0 +1,60 @@
+"""The database as Terraform's state knows it: what a restore must have too, whatever was changed by hand since."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tasks import aws
+from tasks.rds import DBInstance
+from tasks.terraform import state_address
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+def compare_with_state(environment: str, db: DBInstance) -> tuple[tuple[str, ...], str]:
+    """Each setting in which the running instance is not what the state says, and what it was compared with."""
+    known = _find_attributes(environment, db.id)
+    if known is None:
+        return (), f"Terraform's state has no RDS instance {db.id}: its settings are those of the running one"
+    settings = db.settings
+    pairs = {
+        "instance_class": settings.instance_class,
+        "db_subnet_group_name": settings.subnet_group,
+        "vpc_security_group_ids": list(settings.security_groups),
+        "parameter_group_name": settings.parameter_group,
+        "port": settings.port,
+        "storage_type": settings.storage_type,
+        "publicly_accessible": settings.publicly_accessible,
+        "multi_az": db.multi_az,
+        "storage_encrypted": db.encrypted,
+    }
+    drifted = tuple(
+        f"production's {name} is {seen!r}, expected {wanted!r} as in Terraform's state: apply it, or adopt the change"
+        for name, seen in pairs.items()
+        if (wanted := _plain(known.get(name))) != seen
+    )
+    return drifted, f"{len(pairs)} settings were compared with Terraform's state"
+
+
+def _find_attributes(environment: str, identifier: str) -> dict[str, Any] | None:
+    where, s3 = state_address(environment), _s3()
+    try:
+        body = s3.get_object(Bucket=where.bucket, Key=where.key)["Body"].read()
+    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+        return None
+    instances = [
+        one["attributes"]
+        for resource in json.loads(body)["resources"]
+        if resource["type"] == "aws_db_instance" and resource["mode"] == "managed"
+        for one in resource["instances"]
+    ]
+    return next((one for one in instances if one.get("identifier") == identifier), None)
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list) else value
+
+
+def _s3() -> "S3Client":
+    client: S3Client = aws.client("s3")
+    return client
