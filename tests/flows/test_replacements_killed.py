@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(1200)
 def kill_everywhere(
     stack: Stack, environment: dict[str, str], procedure: str, wanted: dict[str, Any], made: tuple[int, int]
 ) -> None:
-    """One run, killed at each boundary on its way; `made` is how many refreshes and versions come of it all the same."""
+    """One run, killed at each boundary on its way; `made`: how many refreshes and versions come of it all the same."""
     began = (len(stack.refreshes()), len(stack.template_versions()))
     kills = killing.kill_on_the_way(procedure, {"environment": "dev", **wanted}, environment, MOST_BOUNDARIES)
     assert kills > 10, "the kills did not reach the last task"
@@ -50,12 +50,8 @@ def test_a_refresh(stack: Stack, environment: dict[str, str]) -> None:
 
 def test_taking_an_unfinished_rollout_back(stack: Stack, environment: dict[str, str]) -> None:
     begin_rollout(stack, stack.push("2.0.0"), plan_rollout(2, 50, 120, 0))
-    kills = killing.kill_on_the_way(
-        "flows.rollback_application",
-        {"environment": "dev", "compare_with_terraform": False},
-        environment,
-        MOST_BOUNDARIES,
-    )
+    wanted = {"environment": "dev", "compare_with_terraform": False}
+    kills = killing.kill_on_the_way("flows.rollback_application", wanted, environment, MOST_BOUNDARIES)
     assert kills > 6, "the kills did not reach the last task"
     assert [one["Status"] for one in stack.refreshes()] == ["RollbackSuccessful"]
     assert (stack.served(), stack.running_versions()) == ({"1.0.0"}, {"1"})
