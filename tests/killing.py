@@ -39,16 +39,18 @@ def run(
     return int(parent.stdout.readline())
 
 
-def kill_on_the_way(procedure: str, parameters: Mapping[str, Any], environment: Mapping[str, str], most: int) -> int:
-    """One run, killed before its first task, started again and killed before its second, and so on until it completes.
+def kill_on_the_way(
+    procedure: str, parameters: Mapping[str, Any], environment: Mapping[str, str], most: int, first: int = 0
+) -> int:
+    """One run, killed before its `first` task, started again and killed before the next, and so on until it completes.
 
     Returns how often it was killed.
     """
-    for boundary in range(most):
+    for boundary in range(first, most):
         code = run(f"call:{boundary}", procedure, parameters, environment)
         if code != KILLED:
-            assert code == 0, f"killed {boundary} times, the run ended {code}, expected it to complete"
-            return boundary
+            assert code == 0, f"killed {boundary - first} times, the run ended {code}, expected it to complete"
+            return boundary - first
     raise AssertionError(f"{procedure} was killed {most} times and did not complete")
 
 
