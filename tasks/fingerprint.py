@@ -100,9 +100,12 @@ def describe_places(table: Table, places: Sequence[int], shift: int) -> str:
 
 
 def sums_of(table: Table, shift: int, rows: sql.Composable) -> sql.Composable:
-    return sql.SQL("select {}, count(*), sum({}) from {} group by 1").format(
-        bucket(table, shift), row_hash(table), rows
-    )
+    # Behind the empty half of a union the planner knows nothing of the buckets, and takes them for few. Knowing that
+    # keys are unique it would expect a bucket per row, and leave all of the summing to one process.
+    return sql.SQL(
+        "select place, count(*), sum(hashed) from (select {}, {} from {}"
+        " union all select null, null from only {} where false) as u(place, hashed) group by 1"
+    ).format(bucket(table, shift), row_hash(table), rows, table.identifier)
 
 
 def as_buckets(found: Iterable[tuple[Any, ...]]) -> Buckets:
