@@ -127,14 +127,14 @@ def rows_where(table: Table, where: sql.Composable) -> sql.Composable:
 
 
 def rows_in(table: Table, places: Sequence[int], shift: int) -> sql.Composable:
-    """The rows of some buckets: by ranges of an integer key, else by a scan of the table."""
+    """The rows of some buckets: by ranges of an integer key, one after the other (`offset 0`), else by a scan."""
     if table.integer_key is None:
         listed = sql.Literal(list(places))
         return rows_where(table, sql.SQL("({}) = any({}::pg_catalog.int8[])").format(bucket(table, shift), listed))
     lows, highs = zip(*bounds(places, shift), strict=True)
     return sql.SQL(
         "rows from (pg_catalog.unnest({}::pg_catalog.int8[]), pg_catalog.unnest({}::pg_catalog.int8[])) as w(low, high)"
-        " cross join lateral (select t.* from only {} as t where {} between w.low and w.high) as t"
+        " cross join lateral (select t.* from only {} as t where {} between w.low and w.high offset 0) as t"
     ).format(sql.Literal(list(lows)), sql.Literal(list(highs)), table.identifier, table.integer_key)
 
 
