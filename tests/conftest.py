@@ -16,6 +16,7 @@ from botocore.config import Config
 
 SPEED = 50.0
 PROJECT = Path(__file__).parents[1]
+LONGEST_FIRST = {"lab": 0, "terraform": 1, "backups": 2}  # so that the two processes end at about the same time
 PREFECT_SERVICES_OFF = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -28,15 +29,17 @@ PREFECT_SERVICES_OFF = {
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What may run side by side: modules, but for those that share what takes long to build, or port 5000."""
-    for item in items:
-        group = item.nodeid.partition("::")[0]
-        if "built_by_terraform" in getattr(item, "fixturenames", ()):
-            group = "terraform"
-        elif "backed_up" in getattr(item, "fixturenames", ()):
-            group = "backups"
-        elif group.startswith("tests/lab/"):
-            group = "lab"
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: LONGEST_FIRST.get(groups[item], len(LONGEST_FIRST)))
+
+
+def _group(item: pytest.Item) -> str:
+    module = item.nodeid.partition("::")[0]
+    shared = {"built_by_terraform": "terraform", "backed_up": "backups"}
+    found = [group for fixture, group in shared.items() if fixture in getattr(item, "fixturenames", ())]
+    return found[0] if found else "lab" if module.startswith("tests/lab/") else module
 
 
 @pytest.fixture(scope="session")
