@@ -5,7 +5,7 @@ hash of the key's columns, else - without a key - of all of them. Two properties
 
 * It adds the hashes of the columns up. With one seed for all rows, two rows could swap the values of a column and leave
   the sum as it was; with a seed for each row they cannot. Rows without a key are hashed a second time for that reason.
-* It gives NULL the hash 0 under every seed. A leading constant makes a row of NULLs count under its own seed.
+* It gives NULL the hash 0 under every seed. Where all columns may be NULL, a leading constant makes such a row count.
 
 A bucket's number is its rows' position without the last `shift` bits, so it can be split without reading another one.
 It detects errors (two sets of rows are alike by chance in one of 2^64 cases); it is not made to withstand an adversary.
@@ -52,8 +52,9 @@ def position(table: Table) -> sql.Composable:
 
 def row_hash(table: Table) -> sql.Composable:
     if table.integer_key:
-        others = [column.form for column in table.columns if column.name not in table.key]
-        return _hashed([sql.SQL("true"), *others], position(table))
+        others = [column for column in table.columns if column.name not in table.key]
+        leading = [] if any(column.is_required for column in others) else [sql.SQL("true")]
+        return _hashed([*leading, *(column.form for column in others)], position(table))
     return _all_columns(table, position(table)) if table.key else position(table)
 
 
@@ -84,7 +85,7 @@ def sum_buckets(
     for first in range(0, max(table.pages, 1), STEP_PAGES):
         pace.keep()
         step = sql.SQL("t.ctid >= {} and t.ctid < {} and {}").format(_page(first), _page(first + STEP_PAGES), where)
-        for place, part in as_buckets(ask(session, sums_of(table, shift, rows_where(table, step)))).items():
+        for place, part in as_buckets(ask(session, sums_of(table, shift, rows_where(table, step), False))).items():
             rows, hashes = found.get(place, NOTHING)
             found[place] = Sum(rows + part.rows, hashes + part.hashes)
     return found
@@ -99,7 +100,11 @@ def describe_places(table: Table, places: Sequence[int], shift: int) -> str:
     return f"{table.key[0]} " + ", ".join(f"{low} to {high}" for low, high in ranges[:RANGES_SHOWN]) + more
 
 
-def sums_of(table: Table, shift: int, rows: sql.Composable) -> sql.Composable:
+def sums_of(table: Table, shift: int, rows: sql.Composable, by_workers: bool = True) -> sql.Composable:
+    if not by_workers:
+        return sql.SQL("select {}, count(*), sum({}) from {} group by 1").format(
+            bucket(table, shift), row_hash(table), rows
+        )
     # Behind the empty half of a union the planner knows nothing of the buckets, and takes them for few. Knowing that
     # keys are unique it would expect a bucket per row, and leave all of the summing to one process.
     return sql.SQL(

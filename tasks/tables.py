@@ -25,7 +25,7 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind, c.relpersistence, c.relfi
  where c.relkind in ('r', 'm', 'f') and c.relpersistence <> 't' and {OURS}
  order by n.nspname, c.relname"""  # noqa: S608 - our own text
 COLUMNS = """
-select a.attrelid::bigint, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::bigint,
+select a.attrelid::bigint, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atttypid::bigint,
        pg_catalog.array_position(i.indkey::int2[], a.attnum)
   from pg_catalog.pg_attribute a
   join pg_catalog.pg_class c on c.oid = a.attrelid and c.relkind = 'r'
@@ -42,6 +42,7 @@ select (select count(*) from pg_catalog.pg_largeobject_metadata),
 class Column:
     name: str
     type: str
+    is_required: bool
     form: sql.Composable
 
 
@@ -61,7 +62,7 @@ class Table:
 
     @property
     def shape(self) -> dict[str, str]:
-        return {column.name: column.type for column in self.columns}
+        return {one.name: f"{one.type} not null" if one.is_required else one.type for one in self.columns}
 
     @property
     def identifier(self) -> sql.Composable:
@@ -70,12 +71,13 @@ class Table:
     @property
     def integer_key(self) -> sql.Composable | None:
         """The primary key, when it is one integer: rows can then be read by ranges of it."""
-        one = self.key[0] if len(self.key) == 1 else None
-        return sql.Identifier("t", one) if one and self.shape[one] in INTEGERS else None
+        types = [column.type for column in self.columns if column.name in self.key]
+        return sql.Identifier("t", self.key[0]) if len(types) == 1 and types[0] in INTEGERS else None
 
     @property
     def change_time(self) -> str | None:
-        return next((name for name in CHANGE_TIMES if self.shape.get(name, "").endswith(" with time zone")), None)
+        times = {column.name for column in self.columns if column.type.endswith(" with time zone")}
+        return next((name for name in CHANGE_TIMES if name in times), None)
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,10 @@ def _columns_by_table(session: connection) -> dict[int, list[tuple[Any, ...]]]:
 
 def _table(relation: tuple[Any, ...], columns: Iterable[tuple[Any, ...]], types: Mapping[int, Type]) -> Table:
     oid, schema, name, _, _, filenode, estimate, pages, *_ = relation
-    key = sorted((place, column) for column, _, _, place in columns if place is not None)
+    key = sorted((place, column) for column, _, _, _, place in columns if place is not None)
     shown = tuple(
-        Column(column, kind, _form(f"{schema}.{name}", column, type_oid, types))
-        for column, kind, type_oid, _ in columns
+        Column(column, kind, is_required, _form(f"{schema}.{name}", column, type_oid, types))
+        for column, kind, is_required, type_oid, _ in columns
     )
     return Table(schema, name, oid, filenode, pages, estimate, shown, tuple(column for _, column in key))
 

@@ -101,7 +101,7 @@ def _count(cluster: Cluster, workers: int) -> None:
 
 def _record(cluster: Cluster, workers: int) -> None:
     with open_quiet_moment(address(cluster, "source")) as (session, cut):
-        take_baseline(session, cut, workers=workers)
+        take_baseline(session, cut, workers=workers, pace=None if workers else Pace(session))
 
 
 def _case(cluster: Cluster) -> dict[str, Any]:

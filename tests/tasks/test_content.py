@@ -51,8 +51,12 @@ LIES = {
 SHAPES = {
     "a table is gone": ("drop table nothing", "table public.nothing is not in the restored copy"),
     "a table too many": ("create table new (id int)", "table public.new is in the restored copy"),
-    "another type": ("alter table items alter price type float8", "column price as double precision, expected numeric"),
+    "another type": (
+        "alter table items alter price type float8",
+        "column price as double precision not null, expected numeric not null",
+    ),
     "a column too many": ("alter table items add more int", "column more as integer, expected nothing"),
+    "values may be NULL": ("alter table items alter name drop not null", "name as text, expected text not null"),
     "no key": ("alter table codes drop constraint codes_pkey", "primary key (), expected (code, part)"),
     "a large object": ("select lo_create(0)", "there are 1 large objects, expected 0"),
 }
