@@ -9,6 +9,7 @@ from tests.stack import Stack
 
 DEPLOY = "flows.deploy_application"
 MOST_BOUNDARIES = 40
+FIRST_CHANGE = 7  # tasks before it only look; test_replacements_killed begins with the first
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -19,7 +20,7 @@ def parameters(image: str) -> dict[str, Any]:
 def test_killed_at_every_task_boundary_a_rollout_ends_the_same_with_nothing_done_twice(
     stack: Stack, environment: dict[str, str]
 ) -> None:
-    for boundary in range(MOST_BOUNDARIES):
+    for boundary in range(FIRST_CHANGE, MOST_BOUNDARIES):
         version = f"2.{boundary}.0"
         wanted = parameters(stack.push(version))
         began = (len(stack.refreshes()), len(stack.template_versions()))

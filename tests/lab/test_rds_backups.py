@@ -72,6 +72,7 @@ def world(rds: Any, quick_client: Callable[[str], Any]) -> World:
     points = make_history(rds)
     written, creating, backing_up = snapshot_while_writing(rds)
     rds.copy_db_snapshot(SourceDBSnapshotIdentifier="before-risk", TargetDBSnapshotIdentifier="copied", CopyTags=True)
+    until(lambda: describe(rds, "source")["LatestRestorableTime"] >= points[1][0])
     to_moment(rds, "moment-0", RestoreTime=points[0][0])
     to_moment(rds, "moment-1", RestoreTime=points[1][0])
     wait_for_snapshot(rds, "copied")

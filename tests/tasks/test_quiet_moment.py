@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from lab import base_backup
 from lab.postgres import Cluster, free_port
 from tasks.content import compare_with_baseline
 from tasks.content_baseline import ContentBaseline, take_baseline
@@ -139,7 +140,7 @@ def test_a_point_in_time_restore_to_the_moment_holds_just_what_the_cut_shows_whi
         make_verifier(source)
         database = make_database(source, ACCOUNTS)
         backup = source.root.parent / "backup"
-        source.back_up(backup)
+        base_backup.take(source, backup)
         taken: list[ContentBaseline] = []
         with writers(source, database, longest_pause_seconds=0.05):
             while len(taken) < 2:
