@@ -5,9 +5,8 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from tasks import aws, verifier_role
+from tasks import aws, s3, verifier_role
 from tasks.catalogue import Catalogue, read_catalogue
 from tasks.content_baseline import ContentBaseline, Depth, take_baseline
 from tasks.environment import Environment
@@ -16,10 +15,6 @@ from tasks.pace import Pace
 from tasks.quiet_moment import open_quiet_moment
 from tasks.report import say
 from tasks.waiting import wait_until
-
-if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
-
 
 PATIENCE_SECONDS = 15.0
 CLOCK_SECONDS = 60  # more than two clocks may be apart
@@ -78,7 +73,7 @@ def record_baseline(
         content = take_baseline(session, cut, before=earlier, pace=pace, depth=depth)
         baseline = Baseline(content, read_catalogue(session))
     say(f"recorded {content.rows} rows of {len(content.tables)} tables as of {cut}; {pace}")
-    _s3().put_object(
+    aws.client("s3").put_object(
         Bucket=environment.backup_bucket, Key=_key(name), Body=gzip.compress(baseline.to_json().encode(), mtime=0)
     )
     return baseline
@@ -105,18 +100,9 @@ def find_baseline(environment: Environment, name: str) -> Baseline | None:
 
 
 def _find(environment: Environment, name: str) -> Baseline | None:
-    s3 = _s3()
-    try:
-        body = s3.get_object(Bucket=environment.backup_bucket, Key=_key(name))["Body"].read()
-    except s3.exceptions.NoSuchKey:
-        return None
-    return Baseline.from_json(gzip.decompress(body).decode())
+    body = s3.find_object(environment.backup_bucket, _key(name))
+    return None if body is None else Baseline.from_json(gzip.decompress(body).decode())
 
 
 def _key(name: str) -> str:
     return f"baselines/{name}.json.gz"
-
-
-def _s3() -> "S3Client":
-    client: S3Client = aws.client("s3")
-    return client

@@ -1,14 +1,11 @@
 """The database as Terraform's state knows it: what a restore must have too, whatever was changed by hand since."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tasks import aws
+from tasks import aws, s3
 from tasks.rds import DBInstance
 from tasks.terraform import state_address
-
-if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
 
 
 def compare_with_state(environment: str, db: DBInstance) -> tuple[tuple[str, ...], str]:
@@ -37,10 +34,12 @@ def compare_with_state(environment: str, db: DBInstance) -> tuple[tuple[str, ...
 
 
 def _find_attributes(environment: str, identifier: str) -> dict[str, Any] | None:
-    where, s3 = state_address(environment), _s3()
+    where = state_address(environment)
     try:
-        body = s3.get_object(Bucket=where.bucket, Key=where.key)["Body"].read()
-    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+        body = s3.find_object(where.bucket, where.key)
+    except aws.client("s3").exceptions.NoSuchBucket:
+        return None
+    if body is None:
         return None
     instances = [
         one["attributes"]
@@ -53,8 +52,3 @@ def _find_attributes(environment: str, identifier: str) -> dict[str, Any] | None
 
 def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, list) else value
-
-
-def _s3() -> "S3Client":
-    client: S3Client = aws.client("s3")
-    return client

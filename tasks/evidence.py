@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tasks import aws, change_lock
+from tasks import aws, change_lock, s3
 from tasks.environment import Environment
 from tasks.kinds import action, probe
 from tasks.verdict import Verdict
@@ -71,12 +71,8 @@ def keep_docs(environment: Environment, folder: Path) -> str:
 @probe
 def find(environment: Environment, run_id: str) -> Evidence | None:
     """What this run has already found."""
-    s3 = _s3()
-    try:
-        body = s3.get_object(Bucket=environment.backup_bucket, Key=_key(run_id))["Body"].read()
-    except s3.exceptions.NoSuchKey:
-        return None
-    return _read(body)
+    body = s3.find_object(environment.backup_bucket, _key(run_id))
+    return None if body is None else _read(body)
 
 
 @probe

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import psutil
-from botocore.exceptions import ClientError
 
-from tasks import aws
+from tasks import aws, s3
 from tasks.errors import PreconditionFailed
 from tasks.waiting import wait_until
 
@@ -73,13 +72,8 @@ class StateAddress:
         return f"{self.key}.process"
 
     def _read(self, key: str) -> dict[str, Any] | None:
-        try:
-            answer = aws.client("s3").get_object(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return None
-            raise
-        content: dict[str, Any] = json.loads(answer["Body"].read())
+        body = s3.find_object(self.bucket, key)
+        content: dict[str, Any] | None = None if body is None else json.loads(body)
         return content
 
 
