@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tasks import aws, change_lock
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
+from tasks.residue import as_list
+from tasks.residue_kinds import RUN_ID, tags_of
 from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -109,12 +111,11 @@ def create_db_snapshot(db_identifier: str, snapshot_id: str, tags: Mapping[str, 
         PreconditionFailed: the name is taken by somebody else's, or the account's quota is full. Nothing was changed.
     """
     rds = _rds()
-    wanted = [{"Key": key, "Value": value} for key, value in tags.items()]
     try:
-        rds.create_db_snapshot(DBInstanceIdentifier=db_identifier, DBSnapshotIdentifier=snapshot_id, Tags=wanted)  # type: ignore[arg-type]
+        rds.create_db_snapshot(DBInstanceIdentifier=db_identifier, DBSnapshotIdentifier=snapshot_id, Tags=as_list(tags))
     except rds.exceptions.DBSnapshotAlreadyExistsFault as error:
         existing = find_snapshot(snapshot_id)
-        if existing is None or existing.tags.get("runbook:run-id") != tags["runbook:run-id"]:
+        if existing is None or existing.tags.get(RUN_ID) != tags[RUN_ID]:
             raise PreconditionFailed(
                 f"there is already {existing or snapshot_id} and it is not of this run, expected the name to be free"
             ) from error
@@ -167,7 +168,7 @@ def _read(found: Any) -> Snapshot:
         kms_key=found.get("KmsKeyId"),
         storage_gib=found["AllocatedStorage"],
         arn=found["DBSnapshotArn"],
-        tags={tag["Key"]: tag["Value"] for tag in found.get("TagList", [])},
+        tags=tags_of(found.get("TagList")),
     )
 
 

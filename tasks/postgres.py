@@ -1,6 +1,6 @@
 """PostgreSQL itself: one session, whose rights and limits are said when it is opened."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,23 @@ class Address:
     database: str
     user: str
     password: SecretStr
+
+    @classmethod
+    def of_secret(cls, value: Mapping[str, Any]) -> "Address":
+        """From what a secret of a database holds, in the shape that Terraform and the application share."""
+        password = SecretStr(value["password"])
+        return cls(value["host"], int(value["port"]), value["dbname"], value["username"], password)
+
+    def to_secret(self) -> dict[str, Any]:
+        """For the same; it holds the password in clear."""
+        return {
+            "engine": "postgres",
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.database,
+            "username": self.user,
+            "password": self.password.get_secret_value(),
+        }
 
     def __str__(self) -> str:
         return f"database {self.database} on {self.host}:{self.port}"

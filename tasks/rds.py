@@ -11,6 +11,7 @@ from tasks import aws
 from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
+from tasks.residue_kinds import tags_of
 from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -86,11 +87,9 @@ def settle(db_identifier: str) -> DBInstance:
     """
 
     def is_settled(db: DBInstance) -> bool:
-        if db.status not in PASSING:
-            if db.status != "available":
-                raise PreconditionFailed(f"{db} is {db.status!r}, expected 'available'. Look at its events")
-            return True
-        return False
+        if db.status not in (*PASSING, "available"):
+            raise PreconditionFailed(f"{db} is {db.status!r}, expected 'available'. Look at its events")
+        return db.status == "available"
 
     return wait_until(
         f"RDS instance {db_identifier}",
@@ -192,5 +191,5 @@ def _read(db: Any) -> DBInstance:
         storage_gib=db["AllocatedStorage"],
         kms_key=db.get("KmsKeyId"),
         deletion_protection=db.get("DeletionProtection", False),
-        tags={tag["Key"]: tag["Value"] for tag in db.get("TagList", [])},
+        tags=tags_of(db.get("TagList")),
     )

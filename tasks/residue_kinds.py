@@ -53,7 +53,7 @@ def _find_db_instances(one: str | None) -> Iterable[Thing]:
         yield Thing(
             "RDS instance",
             name,
-            _tags(db.get("TagList")),
+            tags_of(db.get("TagList")),
             db.get("InstanceCreateTime"),
             db["DBInstanceStatus"],
             protection if db.get("DeletionProtection") else "",
@@ -74,7 +74,7 @@ def _find_db_snapshots(one: str | None) -> Iterable[Thing]:
         yield Thing(
             "RDS snapshot",
             found["DBSnapshotIdentifier"],
-            _tags(found.get("TagList")),
+            tags_of(found.get("TagList")),
             found.get("SnapshotCreateTime"),
             found["Status"],
         )
@@ -94,7 +94,7 @@ def _find_instances(one: str | None) -> Iterable[Thing]:
         yield Thing(
             "EC2 instance",
             name,
-            _tags(instance.get("Tags")),
+            tags_of(instance.get("Tags")),
             instance["LaunchTime"],
             instance["State"]["Name"],
             _termination_protection(name),
@@ -129,7 +129,7 @@ def _find_secrets(one: str | None) -> Iterable[Thing]:
     except secrets.exceptions.ResourceNotFoundException:
         return
     if "DeletedDate" not in found:
-        yield Thing("secret", found["Name"], _tags(found.get("Tags")), found.get("CreatedDate"))
+        yield Thing("secret", found["Name"], tags_of(found.get("Tags")), found.get("CreatedDate"))
 
 
 def _delete_secret(thing: Thing) -> None:
@@ -139,7 +139,7 @@ def _delete_secret(thing: Thing) -> None:
 def _find_security_groups(one: str | None) -> Iterable[Thing]:
     asked = {"Filters": [{"Name": "group-id", "Values": [one]}] if one else MARKED}
     for group in _pages("ec2", "describe_security_groups", "SecurityGroups[]", "", asked):
-        yield Thing("security group", group["GroupId"], _tags(group.get("Tags")), None)
+        yield Thing("security group", group["GroupId"], tags_of(group.get("Tags")), None)
 
 
 def _delete_security_group(thing: Thing) -> None:
@@ -174,7 +174,8 @@ def _pages(service: str, operation: str, path: str, missing: str, asked: Mapping
             raise
 
 
-def _tags(listed: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+def tags_of(listed: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+    """AWS's list of tags by their keys."""
     return {tag["Key"]: tag["Value"] for tag in listed or ()}
 
 

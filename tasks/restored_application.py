@@ -1,6 +1,5 @@
 """L5: the released image, started against the restored database on an instance of its own, passes its smoke suite."""
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import psycopg2
 from psycopg2.extensions import connection
-from pydantic import SecretStr
 
 from tasks import autoscaling, ec2, ecr, launch_template, postgres, secretsmanager, ssm
 from tasks.ec2 import Launch
@@ -125,16 +123,8 @@ def _find_release(environment: Environment) -> Release:
 def _temporary_secret(environment: Environment, address: Address, tags: Mapping[str, str]) -> Iterator[str]:
     """The restored database as the application finds it: in the shape of the environment's own secret."""
     name = f"{environment}-verify-{tags[RUN_ID]}"
-    content = {
-        "engine": "postgres",
-        "host": address.host,
-        "port": address.port,
-        "dbname": address.database,
-        "username": address.user,
-        "password": address.password.get_secret_value(),
-    }
     try:
-        yield secretsmanager.put_temporary_secret.fn(name, SecretStr(json.dumps(content)), tags)
+        yield secretsmanager.write_value(name, "Opens a restored copy while it is verified", address.to_secret(), tags)
     finally:
         secretsmanager.delete_temporary_secret.fn(name)
 

@@ -216,7 +216,7 @@ def _ask(client: "RDSClient", restore: Restore) -> None:
         "BackupRetentionPeriod": 0,
         "DeletionProtection": False,
         "CopyTagsToSnapshot": False,
-        "Tags": [{"Key": key, "Value": value} for key, value in restore.tags.items()],
+        "Tags": residue.as_list(restore.tags),
     }
     if restore.point.snapshot:
         client.restore_db_instance_from_db_snapshot(

@@ -42,31 +42,20 @@ def read_value(name: str) -> dict[str, Any] | None:
     return value
 
 
-def write_value(name: str, description: str, value: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-    """Make the secret, or give the one that is there this value."""
+def write_value(name: str, description: str, value: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """Make the secret, or give the one that is there this value; its ARN."""
     secrets, text = _secrets(), json.dumps(dict(value))
-    listed = [{"Key": key, "Value": tag} for key, tag in tags.items()]
     try:
-        secrets.create_secret(Name=name, Description=description, SecretString=text, Tags=listed)  # type: ignore[arg-type]
+        made = secrets.create_secret(Name=name, Description=description, SecretString=text, Tags=as_list(tags))
     except secrets.exceptions.ResourceExistsException:
-        secrets.put_secret_value(SecretId=name, SecretString=text)
+        return secrets.put_secret_value(SecretId=name, SecretString=text)["ARN"]
+    return made["ARN"]
 
 
 def make_password() -> SecretStr:
     """A new random password that PostgreSQL, RDS and a connection URL take as it is."""
     made = _secrets().get_random_password(PasswordLength=PASSWORD_LENGTH, ExcludePunctuation=True)
     return SecretStr(made["RandomPassword"])
-
-
-@action
-def put_temporary_secret(name: str, value: SecretStr, tags: Mapping[str, str]) -> str:
-    """Its ARN. One that a killed attempt of the run made gets the new value."""
-    secrets = _secrets()
-    text = value.get_secret_value()
-    try:
-        return secrets.create_secret(Name=name, SecretString=text, Tags=as_list(tags))["ARN"]
-    except secrets.exceptions.ResourceExistsException:
-        return secrets.put_secret_value(SecretId=name, SecretString=text)["ARN"]
 
 
 @action

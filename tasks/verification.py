@@ -90,10 +90,10 @@ class Examination:
             return heartbeats.judge_freshness(session, point.earliest, point.latest, source).verdict
 
     def judge_content(self, session: connection) -> Verdict:
+        if self.reference.around:
+            before, after = self.reference.around
+            return content.compare_around_backup(session, before.content, after.content).verdict
         with open_session(self.source, self.restore.seconds_left()) as source:
-            if self.reference.around:
-                before, after = self.reference.around
-                return content.compare_around_backup(session, before.content, after.content).verdict
             if self.reference.exact:
                 record = self.reference.exact.content
                 return content.compare_with_baseline(session, record, source=source).verdict

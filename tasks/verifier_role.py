@@ -1,7 +1,7 @@
 """The role with which the runbook reads an environment's database: it sees everything and can write nothing."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg2 import sql
@@ -92,14 +92,7 @@ def ensure_secret(environment: str) -> None:
         return
     password = secretsmanager.make_password()
     _set_password(master, password)
-    value = {
-        "engine": "postgres",
-        "host": master.host,
-        "port": master.port,
-        "dbname": master.database,
-        "username": ROLE,
-        "password": password.get_secret_value(),
-    }
+    value = replace(master, user=ROLE, password=password).to_secret()
     tags = {"Project": PROJECT, "Environment": environment, "ManagedBy": "runbook"}
     secretsmanager.write_value(name, f"Reads the database of {PROJECT}-{environment}, can't write it", value, tags)
 
@@ -131,10 +124,7 @@ def _master(environment: str) -> Address:
 
 
 def _address(value: dict[str, Any] | None) -> Address | None:
-    if value is None:
-        return None
-    password = SecretStr(value["password"])
-    return Address(value["host"], int(value["port"]), value["dbname"], value["username"], password)
+    return None if value is None else Address.of_secret(value)
 
 
 def _opens(address: Address | None, master: Address) -> bool:
