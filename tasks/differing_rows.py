@@ -13,6 +13,7 @@ from psycopg2.extensions import connection
 
 from tasks.fingerprint import (
     Buckets,
+    Sum,
     as_buckets,
     ask_in_ranges,
     position,
@@ -20,6 +21,7 @@ from tasks.fingerprint import (
     row_hash,
     rows_in,
     sum_buckets,
+    sum_rows,
     sums_of,
     unequal,
 )
@@ -125,7 +127,11 @@ def name_columns(pair: Pair, rows: Sequence[DifferingRow]) -> list[DifferingRow]
     return [replace(row, columns=named.get(row.position, ())) for row in rows]
 
 
-def sum_side(side: Side, shift: int) -> Buckets:
+def sum_side(side: Side) -> Sum:
+    return sum_rows(side.session, side.table, side.pace)
+
+
+def sum_side_by_buckets(side: Side, shift: int) -> Buckets:
     return sum_buckets(side.session, side.table, shift, pace=side.pace)
 
 

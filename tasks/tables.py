@@ -45,6 +45,10 @@ class Column:
     is_required: bool
     form: sql.Composable
 
+    @property
+    def is_text(self) -> bool:
+        return self.type == "text" or self.type.startswith("character varying")
+
 
 @dataclass(frozen=True)
 class Table:

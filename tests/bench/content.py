@@ -21,9 +21,11 @@ import psycopg2
 from lab.postgres import SUPERUSER, Cluster
 from tasks.content import compare_with_source
 from tasks.content_baseline import take_baseline
+from tasks.fingerprint import set_workers, sum_rows
 from tasks.pace import Pace
 from tasks.postgres import open_session
 from tasks.quiet_moment import open_quiet_moment
+from tasks.tables import list_tables
 from tests.databases import address, make_verifier
 
 ROOT = Path(__file__).parents[2]
@@ -35,14 +37,14 @@ SETTINGS = {"shared_buffers": "3GB", "max_parallel_workers": "8", "autovacuum": 
 COLUMNS = ("name", "description", "price", "created_at", "updated_at")
 FILL = """
 insert into items (name, description, price, created_at, updated_at)
-select 'item ' || n, md5(n::text), (n % 100000) / 100.0, ts, ts
+select 'item ' || n, left(md5(n::text) || md5('more of ' || n), 56), (n % 100000) / 100.0, ts, ts
   from generate_series(1, {rows}) n, lateral (select timestamptz '2026-01-01' + n * interval '1 s') t(ts)"""
 VISIT = "select name from items where id = %s"
 PEAK_KIB = 1024  # ru_maxrss is in KiB on Linux
 
 
 def measure(rows: int = ROWS) -> dict[str, Any]:
-    """Seconds, the median of three where it is short; `times_count` is over a bare count(*) with as many workers."""
+    """Seconds, the median of five where it is short; `times_count` is over a bare count(*) with as many workers."""
     with Cluster.temporary(**SETTINGS) as cluster:
         make_verifier(cluster)
         _fill(cluster, rows)
@@ -89,14 +91,30 @@ def _damage(cluster: Cluster, rows: int, damaged: int, number: int) -> None:
 
 
 def _fingerprint(cluster: Cluster, workers: int) -> dict[str, float]:
+    """What a comparison of equal tables reads on each side, and what a record does: sums by buckets."""
     count = _median(lambda: _count(cluster, workers))
-    full = _median(lambda: _record(cluster, workers))
-    return {"count_seconds": count, "fingerprint_seconds": full, "times_count": round(full / count, 2)}
+    full = _median(lambda: _sum(cluster, workers))
+    record = _median(lambda: _record(cluster, workers))
+    return {
+        "count_seconds": count,
+        "fingerprint_seconds": full,
+        "times_count": round(full / count, 2),
+        "record_seconds": record,
+        "record_times_count": round(record / count, 2),
+    }
 
 
 def _count(cluster: Cluster, workers: int) -> None:
     many = f"set max_parallel_workers_per_gather = {workers}; "
     cluster.query(many + "select count(*) from items", database="source")  # noqa: S608 - a number
+
+
+def _sum(cluster: Cluster, workers: int) -> None:
+    with open_session(address(cluster, "source")) as session:
+        inventory = list_tables(session)
+        set_workers(session, workers)
+        for table in inventory.tables:
+            sum_rows(session, table, None if workers else Pace(session))
 
 
 def _record(cluster: Cluster, workers: int) -> None:
@@ -237,7 +255,7 @@ def _p95(waits: list[float]) -> float:
 
 def _median(work: Callable[[], None]) -> float:
     taken = []
-    for _ in range(3):
+    for _ in range(5):
         began = time.monotonic()
         work()
         taken.append(time.monotonic() - began)
