@@ -9,7 +9,7 @@ Rollback: nothing to undo. What the run makes is removed at its end, also when i
 Carries out P24, P59 and P60 up to 'verified', P66 (and D04, D10, D12, N02, N03, N05).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -27,7 +27,7 @@ from tasks.rds import DBInstance
 from tasks.report import phase, say
 from tasks.restore_point import NOW
 from tasks.restored_copy import Restore
-from tasks.verdict import require_good
+from tasks.verdict import Verdict, require_good
 from tasks.verification import Depth
 
 NAME = "verify-backup"
@@ -60,7 +60,7 @@ def verify_backup(
         where = describe_environment(environment)
         source = rds.settle(where.db_identifier)
         found = evidence.find(where, lock.run_id())
-    if found is None:
+    if found is None or found.copy:
         with phase("plan"):
             ends_at = datetime.now(UTC) + timedelta(minutes=window_minutes)
             moment = _record_moment(where, source, depth, dry_run=dry_run) if point == NOW else None
@@ -69,7 +69,8 @@ def verify_backup(
         if dry_run:
             return str(restore)
     with _cleaned_up(environment):
-        found = found or _restore_and_judge(where, restore, depth, mutants=mutants, allow_deleted=allow_deleted)
+        if found is None or found.copy:
+            found = _restore_and_judge(where, restore, depth, found, mutants=mutants, allow_deleted=allow_deleted)
     with phase("verdict"):
         for line in evidence.page(found, evidence.list_recent(where)):
             say(line)
@@ -92,7 +93,7 @@ def _record_moment(where: Environment, source: DBInstance, depth: Depth, *, dry_
 
 
 def _restore_and_judge(
-    where: Environment, restore: Restore, depth: Depth, *, mutants: bool, allow_deleted: bool
+    where: Environment, restore: Restore, depth: Depth, found: Evidence | None, *, mutants: bool, allow_deleted: bool
 ) -> Evidence:
     with phase("restore"):
         usual = evidence.usual_restore_seconds(evidence.list_recent(where))
@@ -103,12 +104,17 @@ def _restore_and_judge(
         say(f"{restore.copy_id} was restored in {restored.seconds:.0f} s")
     with phase("verify"):
         began = datetime.now(UTC)
-        verdicts = [judge_policy(where, restore.source), restored_copy.judge_instance(where.environment, restore)]
         one = verification.begin_examination(where, restore, copy, allow_deleted=allow_deleted)
         say(f"compared with {one.reference}")
-        verdicts += verification.judge(where, one, depth, with_mutants=mutants)
-        seconds = (datetime.now(UTC) - began).total_seconds()
-        return evidence.record(where, str(restore.point), restored.seconds, seconds, verdicts)
+
+        def record(verdicts: Sequence[Verdict], of: str | None = None) -> Evidence:
+            seconds = (datetime.now(UTC) - began).total_seconds()
+            return evidence.record(where, str(restore.point), restored.seconds, seconds, verdicts, of)
+
+        if found is None or found.copy != restore.copy:
+            verdicts = [judge_policy(where, restore.source), restored_copy.judge_instance(where.environment, restore)]
+            found = record([*verdicts, *verification.judge(where, one, depth, with_mutants=mutants)], restore.copy)
+        return record([*found.verdicts, *verification.judge_by_use(where, one, depth)])
 
 
 @contextmanager

@@ -23,7 +23,10 @@ BAR_CHARACTERS = 30
 
 @dataclass(frozen=True)
 class Evidence:
-    """One verification. Times in seconds; `restore_seconds` is what a real recovery would wait for, part of its RTO."""
+    """One verification. Times in seconds; `restore_seconds` is what a real recovery would wait for, part of its RTO.
+
+    `copy` is the restored copy that is still to be judged by what would write into it; None when all was judged.
+    """
 
     run_id: str
     ended_at: str
@@ -31,6 +34,7 @@ class Evidence:
     restore_seconds: float
     verify_seconds: float
     verdicts: tuple[Verdict, ...]
+    copy: str | None = None
 
     @property
     def is_good(self) -> bool:
@@ -39,12 +43,16 @@ class Evidence:
 
 @action
 def record(
-    environment: Environment, point: str, restore_seconds: float, verify_seconds: float, verdicts: Sequence[Verdict]
+    environment: Environment,
+    point: str,
+    restore_seconds: float,
+    verify_seconds: float,
+    verdicts: Sequence[Verdict],
+    copy: str | None = None,
 ) -> Evidence:
-    """Before anything is removed: a run that is killed while it cleans up does not restore again."""
-    found = Evidence(
-        change_lock.run_id(), datetime.now(UTC).isoformat(), point, restore_seconds, verify_seconds, tuple(verdicts)
-    )
+    """Before the copy is written into, and before it is removed: a run that is killed then does not judge it again."""
+    ended_at = datetime.now(UTC).isoformat()
+    found = Evidence(change_lock.run_id(), ended_at, point, restore_seconds, verify_seconds, tuple(verdicts), copy)
     _s3().put_object(
         Bucket=environment.backup_bucket,
         Key=_key(found.run_id),
@@ -70,20 +78,21 @@ def keep_docs(environment: Environment, folder: Path) -> str:
 
 @probe
 def find(environment: Environment, run_id: str) -> Evidence | None:
-    """What this run has already found."""
+    """What this run has already found, of everything or of a copy."""
     body = s3.find_object(environment.backup_bucket, _key(run_id))
     return None if body is None else _read(body)
 
 
 @probe
 def list_recent(environment: Environment) -> tuple[Evidence, ...]:
-    """The last verifications, oldest first."""
+    """The last verifications that came to their end, oldest first."""
     pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=environment.backup_bucket, Prefix=_key(""))
     objects = sorted((one for page in pages for one in page.get("Contents", [])), key=lambda one: one["LastModified"])
-    return tuple(
+    found = (
         _read(_s3().get_object(Bucket=environment.backup_bucket, Key=one["Key"])["Body"].read())
         for one in objects[-SHOWN:]
     )
+    return tuple(one for one in found if one.copy is None)
 
 
 def usual_restore_seconds(past: Sequence[Evidence]) -> float | None:

@@ -42,6 +42,11 @@ class Restore:
     expires_at: datetime
 
     @property
+    def copy(self) -> str:
+        """This very copy: one of the same name, made after it was removed, is another."""
+        return f"{self.copy_id} of {self.tags[REQUESTED_AT]}"
+
+    @property
     def ends_at(self) -> datetime:
         return self.expires_at - GRACE
 

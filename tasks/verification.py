@@ -115,7 +115,7 @@ def begin_examination(environment: Environment, restore: Restore, copy: Address,
 
 
 def judge(environment: Environment, one: Examination, depth: Depth, *, with_mutants: bool) -> list[Verdict]:
-    """Every layer that `depth` asks for. The application comes last: it writes into the copy."""
+    """Every layer that `depth` asks for and that leaves the copy as it was."""
     verdicts = [judge_catalogue(one), judge_freshness(one)]
     if depth != "quick":
         verdicts.append(judge_content(one))
@@ -123,9 +123,12 @@ def judge(environment: Environment, one: Examination, depth: Depth, *, with_muta
         verdicts.append(judge_meaning(environment, one))
     if with_mutants:
         verdicts.append(judge_mutants(one))
-    if depth in WITH_APPLICATION:
-        verdicts.append(judge_application(environment, one.copy, one.restore.tags))
     return verdicts
+
+
+def judge_by_use(environment: Environment, one: Examination, depth: Depth) -> list[Verdict]:
+    """L5, the last: the application writes into the copy, so that no other layer can be judged any more."""
+    return [judge_application(environment, one.copy, one.restore.tags)] if depth in WITH_APPLICATION else []
 
 
 @probe

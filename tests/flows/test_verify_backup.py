@@ -203,9 +203,11 @@ def plan_outcome(backed_up: BackedUp, code: str) -> None:
 def test_killed_at_every_task_boundary_it_ends_with_one_restore_the_same_verdict_and_no_residue(
     backed_up: BackedUp, backed_up_environment: dict[str, str]
 ) -> None:
+    """Its last layer writes into the copy: what the others said of it must outlive a kill behind that."""
     before = backed_up.restores()
-    parameters = {"environment": "dev", "point": backed_up.snapshot, "depth": "content"}
+    parameters = {"environment": "dev", "point": backed_up.snapshot, "depth": "full"}
     assert killing.kill_on_the_way(FLOW, parameters, backed_up_environment, MOST_BOUNDARIES) > 5
+    assert {one["layer"][:2] for one in evidence(backed_up)["verdicts"]} >= {"L0", "L1", "L2", "L3", "L4", "mu", "L5"}
     assert backed_up.restores() == before + 1
     assert backed_up.residue() == []
 
