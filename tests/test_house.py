@@ -72,7 +72,7 @@ def test_the_project_is_called_the_same_everywhere() -> None:
 
 
 def test_no_room_is_a_junk_drawer() -> None:
-    names = {path.stem for path in ROOT.glob("[a-z]*/**/*.py") if ".venv" not in path.parts}
+    names = {path.stem for path in ROOT.glob("[a-z]*/**/*.py") if not {".venv", "build"} & set(path.parts)}
     assert not names & {"utils", "helpers", "common", "core", "models", "manager", "misc"}
 
 
