@@ -16,20 +16,10 @@ from tasks.content_baseline import (
     require_pair,
     require_same_server,
 )
-from tasks.differing_rows import (
-    ROWS_REPORTED,
-    DifferingRow,
-    Pair,
-    Side,
-    locate,
-    name_columns,
-    sum_side,
-    sum_side_by_buckets,
-)
+from tasks.differing_rows import ROWS_REPORTED, DifferingRow, Pair, Side, locate, name_columns
 from tasks.fingerprint import (
     ALGORITHM,
     Buckets,
-    Sum,
     choose_shift,
     describe_places,
     set_workers,
@@ -77,11 +67,6 @@ class Comparison:
         yield from (table for table in inventory.tables if str(table) not in unlike)
         require_unchanged(session, inventory.tables)
 
-    def sum(self, session: connection, table: Table) -> Sum:
-        found = sum_rows(session, table)
-        self.rows += found.rows
-        return found
-
     def name(self, pair: Pair, rows: Iterable[DifferingRow]) -> None:
         """Rows are wrong: which, and in which columns."""
         if found := name_columns(pair, list(rows)):
@@ -104,7 +89,9 @@ def compare_with_baseline(
     today = list_tables(source).by_name if source else {}
     for table in comparison.tables(restored, workers, baseline.tables, baseline.large_objects):
         content = baseline.tables[str(table)]
-        if comparison.sum(restored, table) != content.total:
+        found = sum_rows(restored, table)
+        comparison.rows += found.rows
+        if found != content.total:
             buckets = sum_buckets(restored, table, content.shift)
             wrong = unequal(buckets, content.buckets)
             comparison.reasons.append(_not_as_recorded(table, content, buckets, wrong))
@@ -171,11 +158,11 @@ def compare_with_source(
     for table in comparison.tables(restored, workers, inventory.by_name, inventory.large_objects):
         theirs = inventory[str(table)]
         pair = Pair(Side(restored, table), Side(source, theirs, pace), moment - LONGEST_TRANSACTION)
-        ours, reference = pair.both(sum_side)
+        ours, reference = pair.both(Side.sum)
         comparison.rows += ours.rows
         if ours != reference:
             shift = choose_shift(source, theirs)
-            wrong = unequal(*pair.both(partial(sum_side_by_buckets, shift=shift)))
+            wrong = unequal(*pair.both(partial(Side.sum_buckets, shift=shift)))
             _judge(comparison, pair, locate(pair, wrong, shift), allow_deleted)
     require_unchanged(source, inventory.tables)
     if pace:

@@ -48,6 +48,12 @@ class Side:
     table: Table
     pace: Pace | None = None
 
+    def sum(self) -> Sum:
+        return sum_rows(self.session, self.table, self.pace)
+
+    def sum_buckets(self, shift: int) -> Buckets:
+        return sum_buckets(self.session, self.table, shift, pace=self.pace)
+
     def ask(self, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """Of a few buckets, as soon as the database may be read on."""
         if self.pace:
@@ -125,14 +131,6 @@ def name_columns(pair: Pair, rows: Sequence[DifferingRow]) -> list[DifferingRow]
             compared = zip(columns, ours[place], theirs[place], strict=True)
             named[place] = tuple(column.name for column, one, other in compared if one != other)
     return [replace(row, columns=named.get(row.position, ())) for row in rows]
-
-
-def sum_side(side: Side) -> Sum:
-    return sum_rows(side.session, side.table, side.pace)
-
-
-def sum_side_by_buckets(side: Side, shift: int) -> Buckets:
-    return sum_buckets(side.session, side.table, shift, pace=side.pace)
 
 
 def _split(side: Side, places: Sequence[int], shift: int, finer: int) -> Buckets:
