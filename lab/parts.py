@@ -2,6 +2,7 @@
 
 from lab.acm import CertificateManager
 from lab.autoscaling import AutoScaling
+from lab.cloudtrail import CloudTrail
 from lab.cloudwatch import CloudWatch
 from lab.ec2 import ElasticComputeCloud
 from lab.ecr import ElasticContainerRegistry
@@ -31,4 +32,5 @@ def build_parts(lab: Lab) -> list[Part]:
         Logs(lab),
         IdentityAndAccessManagement(lab),
         SimpleStorageService(lab),
+        CloudTrail(lab),
     ]

@@ -1,5 +1,6 @@
 """boto3 clients. Credentials, region and endpoint come from the standard AWS_* variables."""
 
+from contextvars import ContextVar
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -11,8 +12,9 @@ CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 5},
     connect_timeout=5,
     read_timeout=30,
-    user_agent_extra="runbook",
 )
+# Which procedure and run each call is made for: CloudTrail keeps it, so that a change tells where it came from.
+caller: ContextVar[str] = ContextVar("caller", default="runbook")
 _creating = Lock()  # boto3 clients may be shared by threads, but not created by two at once
 
 
@@ -24,7 +26,15 @@ def client(service: str) -> Any:
 
 @cache
 def _client(service: str) -> Any:
-    return boto3.client(service, config=CONFIG)  # type: ignore[call-overload]
+    made = boto3.client(service, config=CONFIG)  # type: ignore[call-overload]
+    made.meta.events.register("before-send", _name_the_caller)
+    return made
+
+
+def _name_the_caller(request: Any, **_: Any) -> None:
+    """The User-Agent is not among the headers that are signed."""
+    agent = request.headers["User-Agent"]
+    request.headers["User-Agent"] = f"{agent.decode() if isinstance(agent, bytes) else agent} {caller.get()}"
 
 
 def region() -> str:

@@ -9,7 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Flow, flow
 from prefect.states import Cancelled
 
-from tasks import report
+from tasks import aws, report
+from tasks.change_lock import run_id
 from tasks.errors import NotApproved
 
 P = ParamSpec("P")
@@ -23,11 +24,14 @@ def procedure(page: Callable[P, R]) -> Flow[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
         asked = inspect.signature(page).bind(*args, **kwargs)
         asked.apply_defaults()
+        token = aws.caller.set(f"runbook/{name}/{run_id()}")
         try:
             with report.of_run(page.__name__, dict(asked.arguments)):
                 return page(*args, **kwargs)
         except NotApproved as refusal:
             return Cancelled(message=str(refusal))
+        finally:
+            aws.caller.reset(token)
 
     name = page.__name__.replace("_", "-")
     has_environment = "environment" in inspect.signature(page).parameters

@@ -20,6 +20,7 @@ from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 from tasks.report import say
 from tasks.state_versions import Restore, list_versions, plan_restore, read_content
+from tasks.terraform_drift import Drift, read_drift
 from tasks.terraform_lock import StateAddress, wait_for_orphan
 from tasks.terraform_plan import Plan, read_plan
 from tasks.terraform_process import Event, Outcome, TerraformProcess
@@ -133,11 +134,13 @@ def init(workspace: Workspace) -> None:
 @probe
 def plan(workspace: Workspace) -> Plan:
     """What would change now, saved so that exactly this can be applied."""
-    outcome = workspace.run("plan", "-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}")
-    if outcome.code == 1:
-        raise PreconditionFailed(f"terraform plan failed for {workspace.environment}: {outcome.errors}")
-    shown = workspace.run("show", "-json", PLAN_FILE)
-    return read_plan(json.loads(shown.text))
+    return read_plan(_plan(workspace))
+
+
+@probe
+def find_drift(workspace: Workspace) -> tuple[Drift, ...]:
+    """Where the cloud, the state and the code disagree."""
+    return read_drift(_plan(workspace))
 
 
 @action
@@ -203,6 +206,14 @@ def read_terraform_outputs(workspace: Workspace) -> dict[str, Any]:
 @probe
 def list_resources(workspace: Workspace) -> tuple[str, ...]:
     return tuple(_require(workspace.run("state", "list"), "state list").text.split())
+
+
+def _plan(workspace: Workspace) -> dict[str, Any]:
+    outcome = workspace.run("plan", "-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}")
+    if outcome.code == 1:
+        raise PreconditionFailed(f"terraform plan failed for {workspace.environment}: {outcome.errors}")
+    document: dict[str, Any] = json.loads(workspace.run("show", "-json", PLAN_FILE).text)
+    return document
 
 
 def _is_progress(event: Event) -> bool:

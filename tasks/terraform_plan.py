@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ class Plan:
 
 def read_plan(document: dict[str, Any]) -> Plan:
     """The plan in `terraform show -json`'s format 1.x. Values that Terraform marks sensitive are never kept."""
-    found = [c for c in document.get("resource_changes", []) if c["mode"] == "managed" and _acts(c)]
+    found = [c for c in document.get("resource_changes", []) if c["mode"] == "managed" and acts(c)]
     outputs = {
         name: change["actions"]
         for name, change in document.get("output_changes", {}).items()
@@ -104,7 +104,7 @@ def require_no_loss(plan: Plan, allowed: Iterable[str]) -> None:
         )
 
 
-def _acts(change: dict[str, Any]) -> bool:
+def acts(change: dict[str, Any]) -> bool:
     return change["change"]["actions"] not in (["no-op"], ["read"]) or bool(change["change"].get("importing"))
 
 
@@ -115,7 +115,7 @@ def _action(actions: list[str]) -> str:
 def _change(found: dict[str, Any]) -> Change:
     change = found["change"]
     forced = tuple(".".join(map(str, path)) for path in change.get("replace_paths", []))
-    updated = tuple(sorted(_differences(change))) if change["actions"] == ["update"] else ()
+    updated = tuple(sorted(differences(change))) if change["actions"] == ["update"] else ()
     return Change(
         found["address"],
         found["type"],
@@ -125,16 +125,26 @@ def _change(found: dict[str, Any]) -> Change:
     )
 
 
-def _differences(change: dict[str, Any]) -> dict[str, Any]:
+def differences(change: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes that change and the value each will have; computed ones that only move are left out."""
     before, after = change.get("before") or {}, change.get("after") or {}
-    secret = change.get("after_sensitive") or {}
+    secret = change.get("after_sensitive")
     unknown = change.get("after_unknown") or {}
     names = {name for name in {**before, **after} if before.get(name) != after.get(name) and not unknown.get(name)}
     names |= {name for name, value in unknown.items() if value and before.get(name) is None}
-    return {name: SECRET if isinstance(secret, dict) and secret.get(name) else after.get(name) for name in names}
+    return {name: SECRET if holds_secret(secret, name) else after.get(name) for name in names}
+
+
+def holds_secret(marks: Any, name: str) -> bool:
+    """Whether Terraform marks this attribute, or anything in it, sensitive."""
+    return _has_mark(marks.get(name)) if isinstance(marks, dict) else bool(marks)
+
+
+def _has_mark(mark: Any) -> bool:
+    inner = mark.values() if isinstance(mark, dict) else mark if isinstance(mark, list) else ()
+    return mark is True or any(_has_mark(one) for one in inner)
 
 
 def _essence(found: dict[str, Any]) -> list[Any]:
     change = found["change"]
-    return [found["address"], change["actions"], change.get("replace_paths", []), _differences(change)]
+    return [found["address"], change["actions"], change.get("replace_paths", []), differences(change)]

@@ -13,6 +13,8 @@ from typing import Any
 
 from python_terraform import Terraform
 
+from tasks import aws
+
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 MIRROR_SETTING = "TERRAFORM_PROVIDER_MIRROR"
 # Where packagers and image builders put filesystem mirrors that Terraform does not look into by itself.
@@ -130,7 +132,8 @@ def _clean_environment() -> dict[str, str]:
     config = kept.get("TF_CLI_CONFIG_FILE")
     if config and not Path(config).is_file():
         del kept["TF_CLI_CONFIG_FILE"]  # Terraform would warn about it in every single output
-    return {**kept, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+    ours = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_APPEND_USER_AGENT": aws.caller.get()}
+    return {**kept, **ours}
 
 
 def find_provider_mirror() -> Path | None:
