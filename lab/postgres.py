@@ -114,12 +114,16 @@ class Cluster:
             self.run("cp", "-a", "--reflink=auto", str(template), str(self.data))
         else:
             self._initialize()
+        self.certify()
+        self.configure({})
+        give_away(self.root)
+
+    def certify(self) -> None:
+        """Give the server a certificate for the address at which it answers from its next start on."""
         key, certificate = self_signed(self.host)
         (self.data / "server.crt").write_bytes(certificate)
         (self.data / "server.key").write_bytes(key)
         (self.data / "server.key").chmod(0o600)
-        self.configure({})
-        give_away(self.root)
 
     def configure(self, settings: Mapping[str, str], *, force_ssl: bool = False, archive: bool = False) -> None:
         """Write the whole configuration; it counts from the next start or reload on."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from psycopg2 import sql
 
-from lab.postgres import PORT, choose_port
 from lab.rds_archiving import ship
 from lab.rds_automated_backups import back_up
 from lab.rds_catalog import ZONES
@@ -31,8 +30,7 @@ def other_zone(db: Any) -> str:
 def create(instance: Instance) -> None:
     db, cluster = instance.db, instance.cluster
     with instance.status("creating", CREATE):
-        cluster.host = instance.lab.network.address("database")
-        cluster.port = choose_port(cluster.host, db.port or PORT)
+        instance.take_endpoint()
         cluster.create(instance.template())
         instance.start()
         make_roles(instance, db.master_username, db._master_user_password, db.db_name)

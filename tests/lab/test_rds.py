@@ -1,9 +1,11 @@
 """RDS instances are real servers that live through AWS's states; judged by boto3, its waiters and psycopg2."""
 
 import datetime
+import errno
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -222,23 +224,56 @@ def test_shared_buffers_of_twice_the_memory_stop_the_server_until_they_are_corre
     assert ask(rds, "changing", "SHOW shared_buffers") == [("256MB",)]
 
 
-def test_a_renamed_instance_keeps_its_address_and_data(rds: Any, created: list[str]) -> None:
+def test_an_endpoint_belongs_to_the_identifier_and_a_rename_moves_it(rds: Any, created: list[str]) -> None:
     before = describe(rds, "changing")
     ask(rds, "changing", "CREATE TABLE kept (n int)")
+    open_one = connect(rds, "changing")
     rds.modify_db_instance(
         DBInstanceIdentifier="changing", NewDBInstanceIdentifier="Renamed", AllocatedStorage=21, ApplyImmediately=True
     )
-    until(
-        lambda: [
-            each for each in rds.describe_db_instances()["DBInstances"] if each["DBInstanceIdentifier"] == "renamed"
-        ]
-    )
-    after = wait(rds, "renamed")
+    until(lambda: "renamed" in identifiers(rds))
     assert refusal(rds.describe_db_instances, DBInstanceIdentifier="changing")[0] == "DBInstanceNotFound"
-    assert after["Endpoint"] == before["Endpoint"]
+    assert is_closed(before) and is_closed(describe(rds, "renamed"))
+    after = wait(rds, "renamed")
+    assert after["Endpoint"]["Address"] != before["Endpoint"]["Address"]
     assert after["DbiResourceId"] == before["DbiResourceId"]
+    assert after["DBInstanceArn"].endswith(":db:renamed")
     assert after["AllocatedStorage"] == 22  # grown by a tenth at least
+    assert is_closed(before)
+    with pytest.raises(psycopg2.OperationalError):
+        open_one.cursor().execute("SELECT 1")
     assert ask(rds, "renamed", "SELECT count(*) FROM kept") == [(0,)]
+
+
+def test_whoever_takes_a_name_that_is_free_answers_where_its_last_holder_did(rds: Any, created: list[str]) -> None:
+    names = {each: describe(rds, each)["Endpoint"]["Address"] for each in ("standby", "tuned")}
+    renamed = rds.modify_db_instance(
+        DBInstanceIdentifier="standby", NewDBInstanceIdentifier="standby-old", ApplyImmediately=True
+    )
+    assert renamed["DBInstance"]["PendingModifiedValues"] == {"DBInstanceIdentifier": "standby-old"}
+    until(lambda: "standby-old" in identifiers(rds))
+    taken = {"NewDBInstanceIdentifier": "standby", "ApplyImmediately": True}
+    assert refusal(rds.modify_db_instance, DBInstanceIdentifier="standby-old", **taken)[0] == "InvalidDBInstanceState"
+    rds.modify_db_instance(DBInstanceIdentifier="tuned", **taken)
+    until(lambda: "standby" in identifiers(rds))
+    assert wait(rds, "standby")["Endpoint"]["Address"] == names["standby"]
+    assert wait(rds, "standby-old")["Endpoint"]["Address"] not in names.values()
+    refused = refusal(rds.modify_db_instance, DBInstanceIdentifier="standby-old", **taken)
+    assert refused[0] == "DBInstanceAlreadyExists"
+    for now, then in (("standby", "tuned"), ("standby-old", "standby")):
+        rds.modify_db_instance(DBInstanceIdentifier=now, NewDBInstanceIdentifier=then, ApplyImmediately=True)
+        until(lambda then=then: then in identifiers(rds))
+    assert {each: wait(rds, each)["Endpoint"]["Address"] for each in names} == names
+
+
+def identifiers(rds: Any) -> set[str]:
+    return {each["DBInstanceIdentifier"] for each in rds.describe_db_instances()["DBInstances"]}
+
+
+def is_closed(instance: dict[str, Any]) -> bool:
+    where = instance["Endpoint"]["Address"], instance["Endpoint"]["Port"]
+    with socket.socket() as client:
+        return client.connect_ex(where) == errno.ECONNREFUSED
 
 
 @pytest.mark.parametrize(
