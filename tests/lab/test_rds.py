@@ -31,6 +31,8 @@ from tests.lab.databases import (
     window,
 )
 
+MINUTE_SECONDS = 60 / 200  # of AWS's, in this lab
+
 
 @pytest.fixture(scope="module")
 def created(rds: Any) -> list[str]:
@@ -89,15 +91,52 @@ def test_a_reboot_breaks_connections_keeps_data_and_shows_its_state(rds: Any, cr
     assert messages(rds, "demo")[-1] == "DB instance restarted"
 
 
-def test_failover_swaps_the_zones_and_needs_multi_az(rds: Any, created: list[str]) -> None:
-    before = describe(rds, "standby")
+def zones(rds: Any, name: str) -> tuple[str, str]:
+    found = describe(rds, name)
+    return found["AvailabilityZone"], found["SecondaryAvailabilityZone"]
+
+
+def test_a_failover_serves_nobody_for_a_minute_swaps_the_zones_and_loses_no_commit(
+    rds: Any, created: list[str]
+) -> None:
+    before = zones(rds, "standby")
+    assert before[0] != before[1]
+    ask(rds, "standby", "CREATE TABLE committed (n int); INSERT INTO committed VALUES (1)")
+    open_one = connect(rds, "standby")
+    rds.reboot_db_instance(DBInstanceIdentifier="standby", ForceFailover=True)
+    until(lambda: is_closed(describe(rds, "standby")))
+    closed = time.monotonic()
+    assert zones(rds, "standby") == before
+    assert statuses_until(rds, "standby", "available") == ["rebooting", "available"]
+    assert time.monotonic() - closed > 0.5 * MINUTE_SECONDS
+    with pytest.raises(psycopg2.OperationalError):
+        open_one.cursor().execute("SELECT 1")
+    assert ask(rds, "standby", "SELECT n FROM committed") == [(1,)]
+    assert zones(rds, "standby") == before[::-1]
+    assert messages(rds, "standby")[-4:] == [
+        "Multi-AZ instance failover started.",
+        "DB instance restarted",
+        "The user requested a failover of the DB instance.",
+        "Multi-AZ instance failover completed",
+    ]
+
+
+def test_a_single_az_instance_has_nothing_to_fail_over_to(rds: Any, created: list[str]) -> None:
+    assert "SecondaryAvailabilityZone" not in describe(rds, "demo")
     code, _ = refusal(rds.reboot_db_instance, DBInstanceIdentifier="demo", ForceFailover=True)
     assert code == "InvalidParameterCombination"
-    rds.reboot_db_instance(DBInstanceIdentifier="standby", ForceFailover=True)
-    after = wait(rds, "standby")
-    assert after["AvailabilityZone"] == before["SecondaryAvailabilityZone"]
-    assert after["SecondaryAvailabilityZone"] == before["AvailabilityZone"]
-    assert "Multi-AZ instance failover completed" in messages(rds, "standby")
+    assert describe(rds, "demo")["DBInstanceStatus"] == "available"
+
+
+def test_a_killed_primary_of_a_multi_az_instance_fails_over_by_itself(
+    rds: Any, created: list[str], quick_lab: dict[str, Any]
+) -> None:
+    before = zones(rds, "standby")
+    os.kill(pid_of(quick_lab, "standby"), signal.SIGKILL)
+    until(lambda: zones(rds, "standby") == before[::-1])
+    until(lambda: messages(rds, "standby")[-1] == "Multi-AZ instance failover completed")
+    assert messages(rds, "standby")[-2] == "The primary host of the RDS Multi-AZ instance is unhealthy."
+    assert ask(rds, "standby", "SELECT n FROM committed") == [(1,)]
 
 
 def test_a_new_password_is_applied_a_little_later(rds: Any, created: list[str]) -> None:
