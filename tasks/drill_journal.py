@@ -155,7 +155,8 @@ def _key(environment: str, run_id: str) -> str:
 
 def _read(body: bytes) -> Journal:
     found: dict[str, Any] = json.loads(body)
-    where: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found["environment"].items()}
+    told: dict[str, Any] = found["environment"]
+    where: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
     radius = found["radius"]
     found |= {
         "environment": Environment(**where),
