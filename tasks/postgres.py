@@ -59,7 +59,11 @@ class Address:
 
 @contextmanager
 def open_session(
-    address: Address, statement_timeout_seconds: float = STATEMENT_SECONDS, *, read_only: bool = True
+    address: Address,
+    statement_timeout_seconds: float = STATEMENT_SECONDS,
+    *,
+    read_only: bool = True,
+    application_name: str = APPLICATION_NAME,
 ) -> Iterator[connection]:
     """A session in REPEATABLE READ: everything up to its commit or rollback sees one moment.
 
@@ -80,7 +84,7 @@ def open_session(
             user=address.user,
             password=address.password.get_secret_value(),
             connect_timeout=CONNECT_SECONDS,
-            application_name=APPLICATION_NAME,
+            application_name=application_name,
             client_encoding="UTF8",
             options=" ".join(f"-c {name}={value}" for name, value in limits.items()),
         )

@@ -35,7 +35,9 @@ select s.pid, s.backend_start, s.state_change, s.usename::text, s.application_na
  order by s.state = 'idle', s.state_change""")
 # What we may not see of others is NULL, what kind they are too: they would count as not there.
 USED = f"""
-select count(*) filter (where s.backend_type = 'client backend'), current_setting('max_connections')::int,
+select count(*) filter (where s.backend_type = 'client backend'),
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+           - coalesce(current_setting('reserved_connections', true)::int, 0),
        count(*) filter (where s.backend_type is null and not r.rolsuper)
   from {CLIENTS}"""  # noqa: S608 - a constant
 # One statement looks and ends: a session that was used since it was shown has another state_change and stays.
@@ -43,6 +45,10 @@ TERMINATE = sql.SQL("""
 select pg_catalog.pg_terminate_backend(s.pid) from {clients}
  where s.pid = {pid} and s.backend_start = {backend_start} and s.state_change = {state_change}
        and s.state like 'idle%' and not {spared}""")
+
+TERMINATE_APPLICATION = sql.SQL("""
+select pg_catalog.pg_terminate_backend(s.pid) from {clients}
+ where s.backend_type = 'client backend' and s.application_name = {application} and not {spared}""")
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,10 @@ class SessionPlan:
     sessions: tuple[Session, ...]
     used: int
     allowed: int
+
+    @property
+    def free(self) -> int:
+        return max(self.allowed - self.used, 0)
 
     @property
     def hash(self) -> str:
@@ -114,6 +124,13 @@ def terminate_backends(environment: str, sessions: Sequence[Session]) -> int:
             asked = _fill(TERMINATE, pid=one.pid, backend_start=one.backend_start, state_change=one.state_change)
             ended += ask(session, asked) == [(True,)]
     return ended
+
+
+@action
+def terminate_application(environment: str, application: str) -> None:
+    """End every session that calls itself so, whatever it does."""
+    with _entered(environment) as session:
+        ask(session, _fill(TERMINATE_APPLICATION, application=application))
 
 
 @probe

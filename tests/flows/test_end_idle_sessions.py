@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import boto3
 import httpx
 import psycopg2
 import pytest
@@ -21,18 +20,10 @@ from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tasks.postgres import Address
 from tests import killing
-from tests.flows.conftest import reaching
-from tests.storm import PASSWORD, Storm, brewing, is_alive
+from tests.storm import PASSWORD, Storm, is_alive
 
 AT_ONCE = 0.001 / 60  # minutes
 FLOW = "flows.end_idle_sessions"
-
-
-@pytest.fixture(scope="module")
-def storm(lab: dict[str, Any]) -> Iterator[Storm]:
-    httpx.post(f"{lab['url']}/lab/reset", timeout=60).raise_for_status()
-    with reaching(lab["env"]), brewing(lab, boto3.session.Session().client) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -180,16 +171,9 @@ def test_prod_asks_a_person_and_an_approval_of_another_rule_is_none(storm: Storm
 
 
 def test_killed_at_every_task_boundary_it_ends_them_all_and_nobody_else(
-    storm: Storm, environment_of_storm: dict[str, str]
+    storm: Storm, storm_environment: dict[str, str]
 ) -> None:
     held = [storm.hold() for _ in range(3)]
-    killed = killing.kill_on_the_way(
-        FLOW, {"environment": "dev", "idle_minutes": AT_ONCE}, environment_of_storm, most=10
-    )
+    killed = killing.kill_on_the_way(FLOW, {"environment": "dev", "idle_minutes": AT_ONCE}, storm_environment, most=10)
     assert killed >= 3
     assert not any(is_alive(one) for one in held)
-
-
-@pytest.fixture
-def environment_of_storm(prefect_server: str, storm: Storm) -> dict[str, str]:
-    return {**storm.stack.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
