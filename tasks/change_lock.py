@@ -106,9 +106,14 @@ _lent: dict[str, Lease] = {}
 @probe
 def require_free(environment: str) -> None:
     """Refuse early and by name; `change_lock` refuses again, atomically, when the change begins."""
-    holder = _read(environment)
-    if holder and holder.expires_at > time.time() and holder.run_id != run_id():
+    if (holder := _living(environment)) and holder.run_id != run_id():
         raise _held(environment, holder)
+
+
+def is_free(environment: str) -> bool:
+    """Nobody but this run holds it now."""
+    holder = _living(environment)
+    return holder is None or holder.run_id == run_id()
 
 
 @contextmanager
@@ -159,6 +164,11 @@ def _require_silent(environment: str, holder: Holder) -> None:
             return
         if now.fence != holder.fence or now.expires_at > holder.expires_at:
             raise _held(environment, now)
+
+
+def _living(environment: str) -> Holder | None:
+    holder = _read(environment)
+    return holder if holder and holder.expires_at > time.time() else None
 
 
 def _held(environment: str, holder: Holder) -> PreconditionFailed:

@@ -3,18 +3,19 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks import aws, change_lock, s3, terraform
+from tasks import aws, change_lock, s3, state_backend, terraform
 from tasks.change_lock import Lease
 from tasks.drill import BlastRadius, Situation, Target
 from tasks.environment import Environment
 from tasks.kinds import action, probe
+from tasks.traffic import Traffic
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -32,18 +33,6 @@ class Mark:
     monotonic_ns: int
     wall_ns: int
     boot: str
-
-
-@dataclass
-class Traffic:
-    """What users met: requests that a probe sent through the load balancer, and how long it looked in seconds."""
-
-    sent: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-
-    def __add__(self, other: "Traffic") -> "Traffic":
-        return Traffic(self.sent + other.sent, self.failed + other.failed, self.seconds + other.seconds)
 
 
 @dataclass
@@ -66,6 +55,7 @@ class Journal:
     lost_seconds: float | None = None
     outcome: Outcome = "unfinished"
     ended_at: str = ""
+    _seen: Callable[[], Traffic] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"drill {self.scenario} of {self.began_at:.16} (run {self.run_id})"
@@ -90,6 +80,11 @@ class Journal:
         self.undone.append(step)
         self.save()
 
+    def watch(self, now: Traffic) -> None:
+        """Each save writes down what this probe has seen so far, added to what an earlier run's had."""
+        before = self.traffic
+        self._seen = lambda: before + now
+
     def mark(self, name: str) -> None:
         """The first time counts, also when a run that resumes comes by again."""
         if not self.has(name):
@@ -100,8 +95,9 @@ class Journal:
         return any(mark.name == name for mark in self.marks)
 
     def fail(self, reason: str) -> None:
-        self.failures.append(reason)
-        self.save()
+        if reason not in self.failures:
+            self.failures.append(reason)
+            self.save()
 
     def end(self) -> None:
         self.outcome = "failed" if self.failures else "proven"
@@ -109,7 +105,10 @@ class Journal:
         self.save()
 
     def save(self) -> None:
-        write_journal(_key(self.environment.environment, self.run_id), json.dumps(asdict(self)))
+        self.traffic = self._seen() if self._seen else self.traffic
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "_seen"}
+        body = json.dumps(told, default=asdict)
+        write_journal(_key(self.environment.environment, self.run_id), body)
 
 
 def begin_journal(scenario: str, plan_hash: str, environment: Environment, radius: BlastRadius) -> Journal:
@@ -126,13 +125,16 @@ def write_journal(key: str, body: str) -> None:
 
 @probe
 def find_journal(environment: str, run_id: str) -> Journal | None:
-    body = s3.find_object(terraform.state_bucket(), _key(environment, run_id))
+    bucket = terraform.state_bucket()
+    body = s3.find_object(bucket, _key(environment, run_id)) if state_backend.bucket_exists(bucket) else None
     return None if body is None else _read(body)
 
 
 @probe
 def list_journals(environment: str) -> tuple[Journal, ...]:
     """The last drills, oldest first."""
+    if not state_backend.bucket_exists(terraform.state_bucket()):
+        return ()
     return tuple(sorted(_list(environment), key=lambda one: one.began_at))
 
 
