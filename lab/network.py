@@ -21,6 +21,7 @@ class NoFreeNetwork(RuntimeError):
 class Network:
     second_octet: int
     _next: dict[str, Iterator[int]] = field(default_factory=dict)
+    _named: dict[tuple[str, str], str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def address(self, kind: str) -> str:
@@ -29,6 +30,12 @@ class Network:
             number = next(self._next.setdefault(kind, itertools.count()))
         block, host = divmod(number, HOSTS_PER_BLOCK)
         return f"127.{self.second_octet}.{BLOCKS[kind] + block}.{host + 1}"
+
+    def address_of(self, kind: str, name: str) -> str:
+        """What a DNS name would resolve to: always the same, whoever bears the name."""
+        if (kind, name) not in self._named:
+            self._named[kind, name] = self.address(kind)
+        return self._named[kind, name]
 
 
 def claim_network() -> tuple[Network, socket.socket]:

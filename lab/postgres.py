@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from psycopg2 import sql
 
 from lab.postgres_binaries import Binaries, find_binaries, give_away, run_as
-from lab.processes import spawn, stop
+from lab.processes import freeze, spawn, stop
 
 SUPERUSER = "rdsadmin"
 PORT = 5432
@@ -66,6 +66,7 @@ class Cluster:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     binaries: Binaries = field(default_factory=find_binaries)
     process: "subprocess.Popen[bytes] | None" = None
+    frozen: bool = False
 
     @classmethod
     @contextmanager
@@ -114,12 +115,16 @@ class Cluster:
             self.run("cp", "-a", "--reflink=auto", str(template), str(self.data))
         else:
             self._initialize()
+        self.certify()
+        self.configure({})
+        give_away(self.root)
+
+    def certify(self) -> None:
+        """Give the server a certificate for the address at which it answers from its next start on."""
         key, certificate = self_signed(self.host)
         (self.data / "server.crt").write_bytes(certificate)
         (self.data / "server.key").write_bytes(key)
         (self.data / "server.key").chmod(0o600)
-        self.configure({})
-        give_away(self.root)
 
     def configure(self, settings: Mapping[str, str], *, force_ssl: bool = False, archive: bool = False) -> None:
         """Write the whole configuration; it counts from the next start or reload on."""
@@ -160,7 +165,14 @@ class Cluster:
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the server: SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one."""
         if self.process is not None:
+            self.freeze(False)
             stop(self.process, how)
+
+    def freeze(self, frozen: bool) -> None:
+        """To its clients a server that stands still is one that no packet reaches."""
+        if frozen != self.frozen and self.process is not None and self.running:
+            freeze(self.process, frozen)
+        self.frozen = frozen
 
     def reload(self) -> None:
         if self.process is not None and self.running:

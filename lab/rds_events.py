@@ -30,7 +30,12 @@ MESSAGES = {
     "DB_INSTANCE_CHANGE": ("configuration change", "Finished applying modification to DB instance"),
     "DB_INSTANCE_FAILOVER_STARTED": ("failover", "Multi-AZ instance failover started."),
     "DB_INSTANCE_FAILOVER_FINISHED": ("failover", "Multi-AZ instance failover completed"),
-    "DB_INSTANCE_FAILOVER_REQUESTED": ("failover", "The user requested a failover of the DB instance."),
+    "DB_INSTANCE_FAILOVER_REQUESTED": ("", "The user requested a failover of the DB instance."),
+    "DB_INSTANCE_FAILOVER_UNHEALTHY": ("", "The primary host of the RDS Multi-AZ instance is unhealthy."),
+    "DB_INSTANCE_FAILOVER_UNREACHABLE": (
+        "",
+        "The primary host of the RDS Multi-AZ instance is unreachable due to loss of network connectivity.",
+    ),
     "DB_INSTANCE_RECOVERY_STARTED": (
         "recovery",
         "Recovery of the DB instance has started. Recovery time will vary with the amount of data to be recovered.",
@@ -48,7 +53,7 @@ MESSAGES = {
 def install(find: Find) -> None:
     """`find` gives the real side of a DBInstance."""
     Event.EVENT_MAP.update(
-        {name: {"Categories": [category], "Message": text} for name, (category, text) in MESSAGES.items()}
+        {name: {"Categories": [one] if one else [], "Message": text} for name, (one, text) in MESSAGES.items()}
     )
     DBParameterGroup.event_source_type = "db-parameter-group"
     operation(RDSResponse, "DescribeEvents")(describe_events)

@@ -11,7 +11,7 @@ from signal import Signals
 from typing import Any
 
 from lab.lab import Lab
-from lab.postgres import Cluster, ClusterFailedError
+from lab.postgres import PORT, Cluster, ClusterFailedError, choose_port
 from lab.rds_backups import AutomatedBackups
 from lab.rds_catalog import memory_bytes
 from lab.rds_parameters import parameters, settings
@@ -115,6 +115,14 @@ class Instance:
         yield
         self.rest(until - time.monotonic())
 
+    @contextmanager
+    def outage(self, name: str, aws_seconds: float, how: Signals = Signals.SIGINT) -> Iterator[None]:
+        """The same, and nobody is served meanwhile; at its end with whatever the block has changed."""
+        with self.status(name, aws_seconds):
+            self.cluster.stop(how)
+            yield
+        self.start()
+
     def rest(self, seconds: float) -> None:
         if self.gone.wait(max(seconds, 0)):
             raise GoneError
@@ -166,6 +174,12 @@ class Instance:
         real = settings(values, self.db.db_instance_class, self.cluster.port) | dict(recovery or {})
         archive = bool(self.db.backup_retention_period)
         self.cluster.configure(real, force_ssl=values.get("rds.force_ssl", "1") == "1", archive=archive)
+
+    def take_endpoint(self) -> None:
+        """An endpoint's name is made of the identifier: whoever is called so answers there."""
+        cluster, db = self.cluster, self.db
+        cluster.host = self.lab.network.address_of("database", db.db_instance_identifier)
+        cluster.port = choose_port(cluster.host, db.port or PORT)
 
     def start(self) -> None:
         """Start the server with what its parameter group and class say now."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from psycopg2 import sql
 
-from lab.postgres import PORT, choose_port
 from lab.rds_archiving import ship
 from lab.rds_automated_backups import back_up
 from lab.rds_catalog import ZONES
@@ -15,7 +14,8 @@ from lab.rds_instances import Instance, utc_now
 from lab.rds_snapshots import fill, finish_when_ready
 
 # Typical times of AWS, in AWS seconds; the real work may take longer, never less.
-CREATE, REBOOT, FAIL_OVER, STOP, START, RECOVER, DELETE = 240, 30, 60, 180, 240, 10, 120
+CREATE, REBOOT, STOP, START, RECOVER, DELETE = 240, 30, 180, 240, 10, 120
+FAIL_OVER = 60  # "Failover times are typically 60-120 seconds"
 SHOWN_AFTER = 5
 RESTARTS_AFTER = datetime.timedelta(days=7)
 
@@ -31,8 +31,7 @@ def other_zone(db: Any) -> str:
 def create(instance: Instance) -> None:
     db, cluster = instance.db, instance.cluster
     with instance.status("creating", CREATE):
-        cluster.host = instance.lab.network.address("database")
-        cluster.port = choose_port(cluster.host, db.port or PORT)
+        instance.take_endpoint()
         cluster.create(instance.template())
         instance.start()
         make_roles(instance, db.master_username, db._master_user_password, db.db_name)
@@ -73,17 +72,15 @@ def reboot(instance: Instance) -> None:
     instance.settle("available")
 
 
-def fail_over(instance: Instance) -> None:
-    """The standby is this machine too: connections break without a goodbye, and the zones swap."""
-    with instance.status("rebooting", FAIL_OVER):
+def fail_over(instance: Instance, reason: str = "DB_INSTANCE_FAILOVER_REQUESTED", shown: str = "rebooting") -> None:
+    """The standby is this machine too: connections break without a goodbye, nobody answers, and the zones swap."""
+    with instance.outage(shown, FAIL_OVER, Signals.SIGQUIT):
         instance.tell("DB_INSTANCE_FAILOVER_STARTED")
-        instance.restart(Signals.SIGQUIT)
-        with instance.model() as db:
-            zones = db.secondary_availability_zone, db.availability_zone
-            db.availability_zone, db.secondary_availability_zone = zones
-        instance.tell("DB_INSTANCE_FAILOVER_REQUESTED")
-        instance.tell("DB_INSTANCE_FAILOVER_FINISHED")
-        instance.tell("DB_INSTANCE_RESTART")
+    with instance.model() as db:
+        zones = db.secondary_availability_zone, db.availability_zone
+        db.availability_zone, db.secondary_availability_zone = zones
+    for event in ("DB_INSTANCE_RESTART", reason, "DB_INSTANCE_FAILOVER_FINISHED"):
+        instance.tell(event)
     instance.settle("available")
 
 
@@ -110,12 +107,14 @@ def start(instance: Instance) -> None:
 
 
 def recover(instance: Instance) -> None:
-    """PostgreSQL ended by itself: RDS starts it again, and the status does not even change."""
+    """PostgreSQL ended by itself: RDS starts it again, or its standby, and the status does not even change."""
+    if instance.db.multi_az:
+        return fail_over(instance, "DB_INSTANCE_FAILOVER_UNHEALTHY", "available")
     instance.tell("DB_INSTANCE_RECOVERY_STARTED")
     with instance.status("available", RECOVER):
         instance.start()
     instance.tell("DB_INSTANCE_RECOVERY_FINISHED")
-    instance.tell("DB_INSTANCE_RESTART")
+    return instance.tell("DB_INSTANCE_RESTART")
 
 
 def apply_parameters(instance: Instance) -> None:

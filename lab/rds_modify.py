@@ -18,7 +18,8 @@ from lab.rds_lifecycle import SHOWN_AFTER, other_zone
 from lab.rds_requests import require_family, require_password, require_port, require_retention
 
 # Typical times of AWS, in AWS seconds.
-MODIFY, OPTIMIZE_STORAGE, RENAME, UPGRADE, RESET_CREDENTIALS = 60, 360, 60, 300, 30
+MODIFY, OPTIMIZE_STORAGE, UPGRADE, RESET_CREDENTIALS = 60, 360, 300, 30
+RENAME = 600  # "The new DNS name for the renamed DB instance becomes effective in about 10 minutes"
 MASK = "****"
 # Wait for the maintenance window unless ApplyImmediately: moto's name -> PendingModifiedValues' name.
 DEFERRED = {
@@ -184,8 +185,7 @@ def modify(instance: Instance, due: set[str], password: str | None = None) -> No
             instance.restart()
             _settle(instance, {"EngineVersion": values["EngineVersion"]})
     if "DBInstanceIdentifier" in values:
-        with instance.status("renaming", RENAME):
-            instance.restart()
+        with instance.outage("renaming", RENAME):
             _rename(instance, values["DBInstanceIdentifier"])
     if values.get("BackupRetentionPeriod"):
         _settle(instance, {"BackupRetentionPeriod": values["BackupRetentionPeriod"]})
@@ -252,11 +252,14 @@ def reset_credentials(instance: Instance, password: str) -> None:
 
 
 def _rename(instance: Instance, new: str) -> None:
+    """The old endpoint is gone at once, and the new one not there yet."""
     with instance.model() as db:
         backend, old = db.backend, db.db_instance_identifier
         del backend.databases[old]
-        db.db_instance_identifier = new
+        db.db_instance_identifier = new.lower()
         backend.databases[new.lower()] = db
+        instance.take_endpoint()
+        instance.cluster.certify()
         db.pending_modified_values.pop("DBInstanceIdentifier", None)
         instance.tell("DB_INSTANCE_CHANGE", f"Renamed instance from {old} to {new.lower()}")
 

@@ -9,7 +9,7 @@ from moto.rds.responses import RDSResponse
 from lab.base_backup import BaseBackup, Kept, recovery_to_backup, recovery_to_moment
 from lab.extend import AWSError, operation
 from lab.lab import Lab
-from lab.postgres import PORT, ClusterFailedError, choose_port
+from lab.postgres import ClusterFailedError
 from lab.rds_automated_backups import back_up, require
 from lab.rds_backups import AutomatedBackups
 from lab.rds_catalog import memory_bytes
@@ -112,8 +112,7 @@ def restore(instance: Instance, source: Source, planned: str | None) -> None:
 def _recover(instance: Instance, source: Source) -> None:
     """A cluster of its own from the copied data, on a timeline of its own."""
     cluster = instance.cluster
-    cluster.host = instance.lab.network.address("database")
-    cluster.port = choose_port(cluster.host, instance.db.port or PORT)
+    instance.take_endpoint()
     try:
         cluster.create(source.base.folder)
         (cluster.data / "recovery.signal").touch()

@@ -1,9 +1,11 @@
 """RDS instances are real servers that live through AWS's states; judged by boto3, its waiters and psycopg2."""
 
 import datetime
+import errno
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +30,8 @@ from tests.lab.databases import (
     wait,
     window,
 )
+
+MINUTE_SECONDS = 60 / 200  # of AWS's, in this lab
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +91,52 @@ def test_a_reboot_breaks_connections_keeps_data_and_shows_its_state(rds: Any, cr
     assert messages(rds, "demo")[-1] == "DB instance restarted"
 
 
-def test_failover_swaps_the_zones_and_needs_multi_az(rds: Any, created: list[str]) -> None:
-    before = describe(rds, "standby")
+def zones(rds: Any, name: str) -> tuple[str, str]:
+    found = describe(rds, name)
+    return found["AvailabilityZone"], found["SecondaryAvailabilityZone"]
+
+
+def test_a_failover_serves_nobody_for_a_minute_swaps_the_zones_and_loses_no_commit(
+    rds: Any, created: list[str]
+) -> None:
+    before = zones(rds, "standby")
+    assert before[0] != before[1]
+    ask(rds, "standby", "CREATE TABLE committed (n int); INSERT INTO committed VALUES (1)")
+    open_one = connect(rds, "standby")
+    rds.reboot_db_instance(DBInstanceIdentifier="standby", ForceFailover=True)
+    until(lambda: is_closed(describe(rds, "standby")))
+    closed = time.monotonic()
+    assert zones(rds, "standby") == before
+    assert statuses_until(rds, "standby", "available") == ["rebooting", "available"]
+    assert time.monotonic() - closed > 0.5 * MINUTE_SECONDS
+    with pytest.raises(psycopg2.OperationalError):
+        open_one.cursor().execute("SELECT 1")
+    assert ask(rds, "standby", "SELECT n FROM committed") == [(1,)]
+    assert zones(rds, "standby") == before[::-1]
+    assert messages(rds, "standby")[-4:] == [
+        "Multi-AZ instance failover started.",
+        "DB instance restarted",
+        "The user requested a failover of the DB instance.",
+        "Multi-AZ instance failover completed",
+    ]
+
+
+def test_a_single_az_instance_has_nothing_to_fail_over_to(rds: Any, created: list[str]) -> None:
+    assert "SecondaryAvailabilityZone" not in describe(rds, "demo")
     code, _ = refusal(rds.reboot_db_instance, DBInstanceIdentifier="demo", ForceFailover=True)
     assert code == "InvalidParameterCombination"
-    rds.reboot_db_instance(DBInstanceIdentifier="standby", ForceFailover=True)
-    after = wait(rds, "standby")
-    assert after["AvailabilityZone"] == before["SecondaryAvailabilityZone"]
-    assert after["SecondaryAvailabilityZone"] == before["AvailabilityZone"]
-    assert "Multi-AZ instance failover completed" in messages(rds, "standby")
+    assert describe(rds, "demo")["DBInstanceStatus"] == "available"
+
+
+def test_a_killed_primary_of_a_multi_az_instance_fails_over_by_itself(
+    rds: Any, created: list[str], quick_lab: dict[str, Any]
+) -> None:
+    before = zones(rds, "standby")
+    os.kill(pid_of(quick_lab, "standby"), signal.SIGKILL)
+    until(lambda: zones(rds, "standby") == before[::-1])
+    until(lambda: messages(rds, "standby")[-1] == "Multi-AZ instance failover completed")
+    assert messages(rds, "standby")[-2] == "The primary host of the RDS Multi-AZ instance is unhealthy."
+    assert ask(rds, "standby", "SELECT n FROM committed") == [(1,)]
 
 
 def test_a_new_password_is_applied_a_little_later(rds: Any, created: list[str]) -> None:
@@ -222,23 +263,56 @@ def test_shared_buffers_of_twice_the_memory_stop_the_server_until_they_are_corre
     assert ask(rds, "changing", "SHOW shared_buffers") == [("256MB",)]
 
 
-def test_a_renamed_instance_keeps_its_address_and_data(rds: Any, created: list[str]) -> None:
+def test_an_endpoint_belongs_to_the_identifier_and_a_rename_moves_it(rds: Any, created: list[str]) -> None:
     before = describe(rds, "changing")
     ask(rds, "changing", "CREATE TABLE kept (n int)")
+    open_one = connect(rds, "changing")
     rds.modify_db_instance(
         DBInstanceIdentifier="changing", NewDBInstanceIdentifier="Renamed", AllocatedStorage=21, ApplyImmediately=True
     )
-    until(
-        lambda: [
-            each for each in rds.describe_db_instances()["DBInstances"] if each["DBInstanceIdentifier"] == "renamed"
-        ]
-    )
-    after = wait(rds, "renamed")
+    until(lambda: "renamed" in identifiers(rds))
     assert refusal(rds.describe_db_instances, DBInstanceIdentifier="changing")[0] == "DBInstanceNotFound"
-    assert after["Endpoint"] == before["Endpoint"]
+    assert is_closed(before) and is_closed(describe(rds, "renamed"))
+    after = wait(rds, "renamed")
+    assert after["Endpoint"]["Address"] != before["Endpoint"]["Address"]
     assert after["DbiResourceId"] == before["DbiResourceId"]
+    assert after["DBInstanceArn"].endswith(":db:renamed")
     assert after["AllocatedStorage"] == 22  # grown by a tenth at least
+    assert is_closed(before)
+    with pytest.raises(psycopg2.OperationalError):
+        open_one.cursor().execute("SELECT 1")
     assert ask(rds, "renamed", "SELECT count(*) FROM kept") == [(0,)]
+
+
+def test_whoever_takes_a_name_that_is_free_answers_where_its_last_holder_did(rds: Any, created: list[str]) -> None:
+    names = {each: describe(rds, each)["Endpoint"]["Address"] for each in ("standby", "tuned")}
+    renamed = rds.modify_db_instance(
+        DBInstanceIdentifier="standby", NewDBInstanceIdentifier="standby-old", ApplyImmediately=True
+    )
+    assert renamed["DBInstance"]["PendingModifiedValues"] == {"DBInstanceIdentifier": "standby-old"}
+    until(lambda: "standby-old" in identifiers(rds))
+    taken = {"NewDBInstanceIdentifier": "standby", "ApplyImmediately": True}
+    assert refusal(rds.modify_db_instance, DBInstanceIdentifier="standby-old", **taken)[0] == "InvalidDBInstanceState"
+    rds.modify_db_instance(DBInstanceIdentifier="tuned", **taken)
+    until(lambda: "standby" in identifiers(rds))
+    assert wait(rds, "standby")["Endpoint"]["Address"] == names["standby"]
+    assert wait(rds, "standby-old")["Endpoint"]["Address"] not in names.values()
+    refused = refusal(rds.modify_db_instance, DBInstanceIdentifier="standby-old", **taken)
+    assert refused[0] == "DBInstanceAlreadyExists"
+    for now, then in (("standby", "tuned"), ("standby-old", "standby")):
+        rds.modify_db_instance(DBInstanceIdentifier=now, NewDBInstanceIdentifier=then, ApplyImmediately=True)
+        until(lambda then=then: then in identifiers(rds))
+    assert {each: wait(rds, each)["Endpoint"]["Address"] for each in names} == names
+
+
+def identifiers(rds: Any) -> set[str]:
+    return {each["DBInstanceIdentifier"] for each in rds.describe_db_instances()["DBInstances"]}
+
+
+def is_closed(instance: dict[str, Any]) -> bool:
+    where = instance["Endpoint"]["Address"], instance["Endpoint"]["Port"]
+    with socket.socket() as client:
+        return client.connect_ex(where) == errno.ECONNREFUSED
 
 
 @pytest.mark.parametrize(
