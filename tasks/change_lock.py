@@ -210,7 +210,11 @@ def run_id() -> str:
 
 def short_run_id() -> str:
     """What names of this run's things end with: eight letters or digits."""
-    return re.sub(r"[^a-z0-9]", "", run_id().lower())[:8]
+    return shorten(run_id())
+
+
+def shorten(run: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", run.lower())[:8]
 
 
 def _process() -> str:
