@@ -5,12 +5,13 @@ Impact:   none on the service. Only things that carry a run's three tags go, and
           expires; nothing that is protected, or an environment's own, is ever touched.
 Rollback: none: what is removed was a copy, or had an expiry that has passed.
 
-Carries out P24's clean-up (and N05). A red run names what stays, and what to do.
+Carries out P24's clean-up (and N05). A red run names what stays, and what to do; a recovery that nobody goes on with is
+named too.
 """
 
 from datetime import UTC, datetime
 
-from tasks import flow_runs, residue
+from tasks import flow_runs, recovery, residue
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
 from tasks.procedure import procedure
@@ -44,6 +45,7 @@ def sweep_residue(environment: EnvironmentName, include_unexpired: bool = False,
         plan.require_gone(residue.find_residue(environment))
         outcome = f"residue: 0, removed: {len(begun)}, left alone: {plan.left_alone}"
         say(outcome)
+        recovery.require_none_abandoned(environment)
     return outcome
 
 

@@ -13,6 +13,7 @@ from lab.lab import Lab
 
 VALIDATION_AWS_SECONDS = 120.0  # how long DNS validation usually takes once the record is there
 METRIC_AWS_SECONDS = 12 * 3600.0
+LISTED_UNASKED = ("RSA_1024", "RSA_2048")
 
 
 class CertificateManager:
@@ -69,6 +70,10 @@ def _install_refusals() -> None:
         if before:
             self._certificates[arn].tags = before.tags
         return arn
+
+    @around(AWSCertificateManagerBackend, "list_certificates")
+    def list_certificates(original: Method, self: Any, statuses: Any, includes: Any) -> Any:
+        return original(self, statuses, {"keyTypes": LISTED_UNASKED, **(includes or {})})
 
     @around(AWSCertificateManagerBackend, "delete_certificate")
     def delete_certificate(original: Method, self: Any, arn: str) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,8 +15,13 @@ from tasks.kinds import action, probe
 if TYPE_CHECKING:
     from types_boto3_acm import ACMClient
 
-VALID_DAYS = 365
+VALID = timedelta(days=365)
 RENEW_DAYS = 30
+# An expired one too: it is replaced in place, where the load balancer has it. Unasked, ACM lists RSA keys only.
+LISTED: Any = {
+    "CertificateStatuses": ["ISSUED", "EXPIRED"],
+    "Includes": {"keyTypes": ["RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1"]},
+}
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,15 @@ class Certificate:
     def days_left(self) -> int | None:
         return (self.expires - datetime.now(UTC)).days if self.expires else None
 
+    @property
+    def is_good(self) -> bool:
+        return (self.days_left or 0) > RENEW_DAYS
+
 
 @probe
 def find_certificate(domain_name: str) -> Certificate | None:
-    """The issued certificate of a domain that lasts longest."""
-    pages = _acm().get_paginator("list_certificates").paginate(CertificateStatuses=["ISSUED"])
+    """The certificate of a domain that lasts longest, or lasted."""
+    pages = _acm().get_paginator("list_certificates").paginate(**LISTED)
     arns = [
         c["CertificateArn"]
         for page in pages
@@ -49,15 +58,46 @@ def find_certificate(domain_name: str) -> Certificate | None:
 def import_self_signed(domain_name: str) -> Certificate:
     """A self-signed certificate in ACM. The private key is made here, sent once and kept nowhere."""
     found = find_certificate.fn(domain_name)
-    if found and (found.days_left or 0) > RENEW_DAYS:
+    if found and found.is_good:
         return found
-    key, certificate = _self_signed(domain_name)
-    replaced = {"CertificateArn": found.arn} if found else {}
+    return _import(domain_name, VALID, found.arn if found else None)
+
+
+@action
+def renew_self_signed(arn: str) -> Certificate:
+    """Another one in the place of this very certificate, unless it lasts for long enough."""
+    found = _describe(arn)
+    return found if found.is_good else _import(found.domain_name, VALID, arn)
+
+
+@action
+def expire_self_signed(arn: str, after: timedelta) -> Certificate:
+    """In the place of a good one, one that expires so soon."""
+    found = _describe(arn)
+    return _import(found.domain_name, after, arn) if found.is_good else found
+
+
+@probe
+def describe_certificate(arn: str) -> Certificate:
+    return _describe(arn)
+
+
+@probe
+def is_self_signed(arn: str) -> bool:
+    """Whether it was made here: only then another one in its place is as good as the one that it replaces."""
+    pem = _acm().get_certificate(CertificateArn=arn)["Certificate"]
+    found = x509.load_pem_x509_certificate(pem.encode())
+    return found.issuer == found.subject
+
+
+def _import(domain_name: str, valid: timedelta, arn: str | None) -> Certificate:
+    key, certificate = _self_signed(domain_name, valid)
+    replaced = {"CertificateArn": arn} if arn else {}
     imported = _acm().import_certificate(Certificate=certificate, PrivateKey=key, **replaced)  # type: ignore[arg-type]
     return _describe(imported["CertificateArn"])
 
 
-def _self_signed(domain_name: str) -> tuple[bytes, bytes]:
+def _self_signed(domain_name: str, valid: timedelta) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain_name[:64])])
     now = datetime.now(UTC)
@@ -68,7 +108,7 @@ def _self_signed(domain_name: str) -> tuple[bytes, bytes]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=VALID_DAYS))
+        .not_valid_after(now + valid)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(domain_name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())

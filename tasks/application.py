@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
@@ -112,6 +113,13 @@ def visit(environment: Environment, requests: int) -> tuple[Visit, ...]:
     """So many requests to /ready, one after the other, through the load balancer."""
     with _visitor(environment) as visitor:
         return tuple(_visit(visitor) for _ in range(requests))
+
+
+def visits(environment: Environment) -> Iterator[Visit]:
+    """The same by one client, for as long as somebody asks for the next."""
+    with _visitor(environment) as visitor:
+        while True:
+            yield _visit(visitor)
 
 
 def _meet_everyone(

@@ -50,6 +50,13 @@ class Lease:
     lost: bool = False
     _ended: threading.Event = field(default_factory=threading.Event)
 
+    def begin(self) -> None:
+        self._ended = threading.Event()
+        keeper = threading.Thread(
+            target=self.keep, args=(self.holder, self._ended), name=f"lease-{self.environment}", daemon=True
+        )
+        keeper.start()
+
     def require_held(self) -> None:
         """Ask before each step that changes something."""
         if self.lost:
@@ -58,26 +65,55 @@ class Lease:
                 " another run may have taken over"
             )
 
-    def keep(self) -> None:
-        while not self._ended.wait(self.seconds / RENEWALS_PER_LEASE):
+    def keep(self, holder: Holder, ended: threading.Event) -> None:
+        while not ended.wait(self.seconds / RENEWALS_PER_LEASE):
             try:
-                self.lost = not _renew(self.environment, self.holder, self.seconds)
+                lost = not _renew(self.environment, holder, self.seconds)
             except (BotoCoreError, ClientError):
                 continue  # the next renewal may pass; an expired lease shows itself as lost
-            if self.lost:
+            if lost and not ended.is_set():
+                self.lost = True
+            if lost:
                 return
 
     def end(self) -> None:
         self._ended.set()
         _release(self.environment, self.holder)
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Procedures that this run starts meanwhile hold the environment by this lease: never free in between."""
+        _lent[self.environment] = self
+        try:
+            yield
+        finally:
+            del _lent[self.environment]
+
+    @contextmanager
+    def handed_over(self) -> Iterator[None]:
+        """Another process of this run takes the environment meanwhile; it is taken back, however that ended."""
+        self._ended.set()
+        try:
+            yield
+        finally:
+            self.holder, self.lost = _acquire(self.environment, self.holder.procedure, self.seconds), False
+            self.begin()
+
+
+_lent: dict[str, Lease] = {}
+
 
 @probe
 def require_free(environment: str) -> None:
     """Refuse early and by name; `change_lock` refuses again, atomically, when the change begins."""
-    holder = _read(environment)
-    if holder and holder.expires_at > time.time() and holder.run_id != run_id():
+    if (holder := _living(environment)) and holder.run_id != run_id():
         raise _held(environment, holder)
+
+
+def is_free(environment: str) -> bool:
+    """Nobody but this run holds it now."""
+    holder = _living(environment)
+    return holder is None or holder.run_id == run_id()
 
 
 @contextmanager
@@ -90,9 +126,11 @@ def change_lock(environment: str, procedure: str, lease_seconds: float = LEASE_S
     Raises:
         PreconditionFailed: a living run holds the environment. Nothing was changed.
     """
+    if (mine := _lent.get(environment)) and mine.holder.run_id == run_id():
+        yield mine
+        return
     lease = Lease(environment, _acquire(environment, procedure, lease_seconds), lease_seconds)
-    keeper = threading.Thread(target=lease.keep, name=f"lease-{environment}", daemon=True)
-    keeper.start()
+    lease.begin()
     try:
         yield lease
     finally:
@@ -126,6 +164,11 @@ def _require_silent(environment: str, holder: Holder) -> None:
             return
         if now.fence != holder.fence or now.expires_at > holder.expires_at:
             raise _held(environment, now)
+
+
+def _living(environment: str) -> Holder | None:
+    holder = _read(environment)
+    return holder if holder and holder.expires_at > time.time() else None
 
 
 def _held(environment: str, holder: Holder) -> PreconditionFailed:
@@ -210,7 +253,11 @@ def run_id() -> str:
 
 def short_run_id() -> str:
     """What names of this run's things end with: eight letters or digits."""
-    return re.sub(r"[^a-z0-9]", "", run_id().lower())[:8]
+    return shorten(run_id())
+
+
+def shorten(run: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", run.lower())[:8]
 
 
 def _process() -> str:

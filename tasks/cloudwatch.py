@@ -1,5 +1,6 @@
 """Amazon CloudWatch: which alarms fire, and what a metric says now."""
 
+import json
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +23,20 @@ def firing_alarms(names: Collection[str]) -> list[str]:
             AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM"
         )
         for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
+    ]
+
+
+def raised_alarms(names: Collection[str], since: datetime) -> list[str]:
+    """Which of these alarms went to state ALARM since then, also when they are calm again."""
+    pages = _cloudwatch().get_paginator("describe_alarm_history")
+    return [
+        name
+        for name in names
+        if any(
+            json.loads(item["HistoryData"])["newState"]["stateValue"] == "ALARM"
+            for page in pages.paginate(AlarmName=name, HistoryItemType="StateUpdate", StartDate=since)
+            for item in page["AlarmHistoryItems"]
+        )
     ]
 
 

@@ -10,7 +10,7 @@ from tasks.terraform import state_address
 
 def compare_with_state(environment: str, db: DBInstance) -> tuple[tuple[str, ...], str]:
     """Each setting in which the running instance is not what the state says, and what it was compared with."""
-    known = _find_attributes(environment, db.id)
+    known = find_attributes(environment, db.id)
     if known is None:
         return (), f"Terraform's state has no RDS instance {db.id}: its settings are those of the running one"
     settings = db.settings
@@ -33,21 +33,28 @@ def compare_with_state(environment: str, db: DBInstance) -> tuple[tuple[str, ...
     return drifted, f"{len(pairs)} settings were compared with Terraform's state"
 
 
-def _find_attributes(environment: str, identifier: str) -> dict[str, Any] | None:
+def find_attributes(environment: str, identifier: str) -> dict[str, Any] | None:
+    """What the state says of the instance that it knows by this name."""
+    return next((one for one in _instances(environment) if one.get("identifier") == identifier), None)
+
+
+def find_resource_id(environment: str) -> str | None:
+    """Of the one instance that Terraform owns, whatever its name was then."""
+    return next((one["resource_id"] for one in _instances(environment)), None)
+
+
+def _instances(environment: str) -> list[dict[str, Any]]:
     where = state_address(environment)
     try:
         body = s3.find_object(where.bucket, where.key)
     except aws.client("s3").exceptions.NoSuchBucket:
-        return None
-    if body is None:
-        return None
-    instances = [
+        return []
+    return [
         one["attributes"]
-        for resource in json.loads(body)["resources"]
+        for resource in json.loads(body or '{"resources": []}')["resources"]
         if resource["type"] == "aws_db_instance" and resource["mode"] == "managed"
         for one in resource["instances"]
     ]
-    return next((one for one in instances if one.get("identifier") == identifier), None)
 
 
 def _plain(value: Any) -> Any:

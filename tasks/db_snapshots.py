@@ -52,6 +52,14 @@ class RestoreWindow:
         return f"{self.earliest:%Y-%m-%d %H:%M:%S} to {self.latest:%Y-%m-%d %H:%M:%S} UTC"
 
 
+@dataclass(frozen=True)
+class Retained:
+    """Automated backups that outlived their instance."""
+
+    resource_id: str
+    window: RestoreWindow
+
+
 @probe
 def list_available_snapshots(db_identifier: str) -> tuple[Snapshot, ...]:
     """Automated and manual ones that can be restored, oldest first."""
@@ -75,6 +83,20 @@ def describe_restore_window(db_identifier: str) -> RestoreWindow:
         f"RDS instance {db_identifier} has no automated backup with a restore window, expected an active one."
         " Look at its BackupRetentionPeriod; the first backup comes minutes after it is raised from 0"
     )
+
+
+def find_retained(db_identifier: str) -> Retained | None:
+    """What the newest deleted instance of this name left to be restored from."""
+    asked: Any = [
+        {"Name": "status", "Values": ["retained"]},
+        {"Name": "db-instance-id", "Values": [db_identifier]},
+    ]
+    found = [
+        Retained(one["DbiResourceId"], RestoreWindow(window["EarliestTime"], window["LatestTime"]))
+        for one in _rds().describe_db_instance_automated_backups(Filters=asked)["DBInstanceAutomatedBackups"]
+        if "LatestTime" in (window := one.get("RestoreWindow", {}))
+    ]
+    return max(found, key=lambda one: one.window.latest, default=None)
 
 
 def name_snapshot(db_identifier: str, reason: str) -> str:
@@ -115,7 +137,7 @@ def create_db_snapshot(db_identifier: str, snapshot_id: str, tags: Mapping[str, 
         rds.create_db_snapshot(DBInstanceIdentifier=db_identifier, DBSnapshotIdentifier=snapshot_id, Tags=as_list(tags))
     except rds.exceptions.DBSnapshotAlreadyExistsFault as error:
         existing = find_snapshot(snapshot_id)
-        if existing is None or existing.tags.get(RUN_ID) != tags[RUN_ID]:
+        if existing is None or existing.tags.get(RUN_ID) != tags.get(RUN_ID):
             raise PreconditionFailed(
                 f"there is already {existing or snapshot_id} and it is not of this run, expected the name to be free"
             ) from error

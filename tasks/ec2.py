@@ -127,6 +127,13 @@ def terminate_temporary_instances(name: str, run_id: str, known: tuple[str, ...]
     )
 
 
+@action
+def terminate_instances(instance_ids: tuple[str, ...]) -> None:
+    """Ask EC2 to end them; one that has ended, or is no longer shown, is fine."""
+    if left := [one for one in instance_ids if find_state(one) not in ("shutting-down", "terminated", None)]:
+        _ec2().terminate_instances(InstanceIds=left)
+
+
 def find_state(instance_id: str) -> str | None:
     """None where EC2 does not show it: no longer, or not yet. Asked by filter, which does not mind."""
     return _states([{"Name": "instance-id", "Values": [instance_id]}]).get(instance_id)

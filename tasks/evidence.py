@@ -49,10 +49,12 @@ def record(
     verify_seconds: float,
     verdicts: Sequence[Verdict],
     copy: str | None = None,
+    run_id: str | None = None,
 ) -> Evidence:
     """Before the copy is written into, and before it is removed: a run that is killed then does not judge it again."""
     ended_at = datetime.now(UTC).isoformat()
-    found = Evidence(change_lock.run_id(), ended_at, point, restore_seconds, verify_seconds, tuple(verdicts), copy)
+    run_id = run_id or change_lock.run_id()
+    found = Evidence(run_id, ended_at, point, restore_seconds, verify_seconds, tuple(verdicts), copy)
     _s3().put_object(
         Bucket=environment.backup_bucket,
         Key=_key(found.run_id),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tasks import acm, application, autoscaling, aws, elbv2, rds, secretsmanager
+from tasks import acm, application, autoscaling, aws, elbv2, rds, recovery, secretsmanager
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
 from tasks.finding import Attention, Finding, judge
@@ -124,6 +124,15 @@ def _certificate(environment: Environment) -> str:
     return f"{found.domain_name}, {left} days left"
 
 
+def _recovery(environment: Environment) -> str:
+    found = recovery.find(environment.environment)
+    if found is None:
+        return "none was begun"
+    if found.is_unfinished:
+        raise VerificationFailed(recovery.describe_unfinished(found))
+    return f"the last one {found.state}"
+
+
 COMPONENTS: dict[str, Callable[[Environment], str]] = {
     "load balancer": _load_balancer,
     "targets": _targets,
@@ -131,6 +140,7 @@ COMPONENTS: dict[str, Callable[[Environment], str]] = {
     "application": _application,
     "database": _database,
     "database secret": _secret,
+    "database recovery": _recovery,
     "certificate": _certificate,
     "alarms": _alarms,
     "log group": _logs,

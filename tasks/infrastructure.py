@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from tasks import acm, application, autoscaling, elbv2, instance_refresh, launch_template, secretsmanager, terraform
 from tasks.ecr import describe_image, require_scanned
-from tasks.environment import PROJECT, EnvironmentName, describe_environment
+from tasks.environment import PROJECT, EnvironmentName, describe_environment, read_outputs
 from tasks.errors import PreconditionFailed
 from tasks.launch_template import Configuration
 from tasks.report import say
@@ -40,6 +40,9 @@ def read_inputs(environment: EnvironmentName, image: str | None = None, source: 
     variables = {"image": _image_to_run(environment, running.image if running else None, image)}
     if running:
         variables["ami_id"] = running.ami_id
+    usual = f"{PROJECT}-{environment}-db"
+    if (serving := read_outputs(environment).get("db_identifier", usual)) != usual:
+        variables["db_identifier"] = serving
     if certificate:
         variables["ssl_certificate_arn"] = certificate.arn
     return Inputs(environment, variables, secretsmanager.read_database_password(environment), running)

@@ -17,6 +17,13 @@ STATEMENT_SECONDS = 1800
 LOCK_SECONDS = 10
 # A session whose client is gone must not hold back the source's vacuum for longer.
 IDLE_SECONDS = 900
+APPLICATION_NAME = "runbook"
+# PostgreSQL's words, which RDS does not translate: psycopg2 knows no SQLSTATE of a session that never began.
+NO_SLOT = ("connection slots are reserved", "too many clients already", "too many connections for")
+
+
+class NoSlotLeft(PreconditionFailed):
+    """Every connection that the database allows is taken."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,11 @@ class Address:
 
 @contextmanager
 def open_session(
-    address: Address, statement_timeout_seconds: float = STATEMENT_SECONDS, *, read_only: bool = True
+    address: Address,
+    statement_timeout_seconds: float = STATEMENT_SECONDS,
+    *,
+    read_only: bool = True,
+    application_name: str = APPLICATION_NAME,
 ) -> Iterator[connection]:
     """A session in REPEATABLE READ: everything up to its commit or rollback sees one moment.
 
@@ -73,12 +84,13 @@ def open_session(
             user=address.user,
             password=address.password.get_secret_value(),
             connect_timeout=CONNECT_SECONDS,
-            application_name="runbook",
+            application_name=application_name,
             client_encoding="UTF8",
             options=" ".join(f"-c {name}={value}" for name, value in limits.items()),
         )
     except psycopg2.OperationalError as error:
-        raise PreconditionFailed(
+        refusal = NoSlotLeft if any(words in str(error) for words in NO_SLOT) else PreconditionFailed
+        raise refusal(
             f"{address} did not let {address.user} in: {_first_line(error)}. Expected a session: look at its status,"
             " its security group and its password"
         ) from error

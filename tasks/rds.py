@@ -1,6 +1,6 @@
 """Amazon RDS: the database instance."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 AVAILABLE_SECONDS = 1800
+GONE = "gone"  # our word for an instance that RDS has no more, and whose backups may be left
 HOPELESS = frozenset(
     {"failed", "incompatible-parameters", "incompatible-network", "incompatible-restore", "storage-full"}
 )
@@ -62,6 +63,7 @@ class DBInstance:
     kms_key: str | None
     deletion_protection: bool
     tags: Mapping[str, str]
+    resource_id: str
 
     def __str__(self) -> str:
         return f"RDS instance {self.id}"
@@ -117,6 +119,26 @@ def find(identifier: str) -> DBInstance | None:
     except rds.exceptions.DBInstanceNotFoundFault:
         return None
     return _read(db)
+
+
+def find_by_resource_id(resource_id: str) -> DBInstance | None:
+    """The instance whatever it is called now."""
+    asked = [{"Name": "dbi-resource-id", "Values": [resource_id]}]
+    found = _rds().describe_db_instances(Filters=asked)["DBInstances"]  # type: ignore[arg-type]
+    return _read(found[0]) if found else None
+
+
+def modify(db: DBInstance, **wanted: Any) -> None:
+    """At once; for what RDS changes without an outage."""
+    _rds().modify_db_instance(DBInstanceIdentifier=db.id, ApplyImmediately=True, **wanted)
+
+
+def tag(db: DBInstance, marks: Mapping[str, str]) -> None:
+    _rds().add_tags_to_resource(ResourceName=db.arn, Tags=[{"Key": k, "Value": v} for k, v in marks.items()])
+
+
+def untag(db: DBInstance, names: Iterable[str]) -> None:
+    _rds().remove_tags_from_resource(ResourceName=db.arn, TagKeys=list(names))
 
 
 def change_master_password(identifier: str, password: SecretStr) -> None:
@@ -192,4 +214,5 @@ def _read(db: Any) -> DBInstance:
         kms_key=db.get("KmsKeyId"),
         deletion_protection=db.get("DeletionProtection", False),
         tags=tags_of(db.get("TagList")),
+        resource_id=db["DbiResourceId"],
     )

@@ -99,6 +99,13 @@ def say(line: str, *, note: bool = True) -> None:
         report.phases[-1].lines.append(line if line.startswith("|") else f"* {line}")
 
 
+def show(markdown: str) -> None:
+    """What only a report can show, such as a picture."""
+    report = _current.get()
+    if report and report.phases:
+        report.phases[-1].lines.append(markdown)
+
+
 def _blocks(lines: Sequence[str]) -> str:
     """Markdown takes the first row of a table for the end of the list before it unless a line is between them."""
     apart = [f"\n{line}" if line[0] != before[0] else line for before, line in pairwise(["*", *lines])]

@@ -10,6 +10,7 @@ from tasks.errors import PreconditionFailed
 
 LATEST_SNAPSHOT, NOW, RANDOM = "latest-snapshot", "now", "random"
 SHOWN = 5
+NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,22 @@ def choose(
     if (time := _parse(asked)) is not None:
         return at(_restorable(time, window, now))
     return of(_named(asked, snapshots))
+
+
+def choose_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> RestorePoint:
+    """Where no point in time can be restored: the snapshot of that name, or the newest from before that time.
+
+    Raises:
+        PreconditionFailed: there is none.
+    """
+    if (time := _parse(asked)) is None:
+        return choose(asked, snapshots, RestoreWindow(NEVER, NEVER), NEVER, seed="", recorded=None)
+    if earlier := [one for one in snapshots if one.latest <= time]:
+        return of(earlier[-1])
+    raise PreconditionFailed(
+        f"there is neither an automated backup nor a snapshot from before {time.isoformat()}, expected one of them."
+        f" Available: {', '.join(one.id for one in snapshots) or 'none'}; name one of them as --point"
+    )
 
 
 def _parse(asked: str) -> datetime | None:

@@ -32,7 +32,8 @@ POINT, REQUESTED_AT, RESTORED_AT = "runbook:restore-point", "runbook:requested-a
 class Restore:
     """What is restored, from what, and until when it may exist.
 
-    Multi-AZ is off by choice: a copy that lives for an hour needs no standby, and its own backups are off.
+    Multi-AZ is off by choice: a copy that lives for an hour needs no standby, and its own backups are off; but for one
+    that `serves_later`, as production.
     """
 
     source: DBInstance
@@ -40,6 +41,15 @@ class Restore:
     copy_id: str
     tags: Mapping[str, str]
     expires_at: datetime
+    serves_later: bool = False
+
+    @property
+    def multi_az(self) -> bool:
+        return self.serves_later and self.source.multi_az
+
+    @property
+    def zones(self) -> str:
+        return "Multi-AZ" if self.multi_az else "single-AZ" if self.serves_later else "single-AZ by choice"
 
     @property
     def copy(self) -> str:
@@ -66,8 +76,8 @@ class Restore:
     def __str__(self) -> str:
         settings = self.source.settings
         return (
-            f"restore {self.source.id} from {self.point} as {self.copy_id} ({settings.instance_class}, single-AZ by"
-            f" choice, subnet group {settings.subnet_group}, security groups {', '.join(settings.security_groups)},"
+            f"restore {self.source.id} from {self.point} as {self.copy_id} ({settings.instance_class}, {self.zones},"
+            f" subnet group {settings.subnet_group}, security groups {', '.join(settings.security_groups)},"
             f" parameter group {settings.parameter_group}), to be gone by {self.expires_at:%Y-%m-%d %H:%M} UTC"
         )
 
@@ -114,7 +124,7 @@ def plan_restore(
 @probe
 def wait_until_restorable(restore: Restore) -> None:
     """A point of the last minutes can be restored when RDS has shipped its log."""
-    if (time := restore.point.time) is None:
+    if (time := restore.point.time) is None or restore.source.status == rds.GONE:
         return
     wait_until(
         f"the restore window of {restore.source.id}",
@@ -176,9 +186,13 @@ def wait_until_restored(restore: Restore, usual_seconds: float | None) -> Restor
 
 
 @action
-def open_copy(copy: DBInstance) -> Address:
-    """Give the copy's master user a password that only this process knows. A run that resumes gives it another."""
-    password: SecretStr = make_password()
+def open_copy(copy: DBInstance, password: SecretStr | None = None) -> Address:
+    """Give the copy's master user a password that only this process knows. A run that resumes gives it another.
+
+    Args:
+        password: another than that: production's, for a copy that takes its place.
+    """
+    password = password or make_password()
     rds.change_master_password(copy.id, password)
     return Address(copy.address or "", copy.settings.port, copy.database, copy.master_user, password)
 
@@ -198,7 +212,7 @@ def judge_instance(environment: str, restore: Restore) -> Verdict:
     facts = (
         f"PostgreSQL {copy.engine_version} on {copy.settings.instance_class}, {copy.storage_gib} GiB, encrypted with"
         f" {copy.kms_key or 'no key'}",
-        f"single-AZ by choice; production is {'Multi-AZ' if restore.source.multi_az else 'single-AZ'}",
+        f"{restore.zones}; production is {'Multi-AZ' if restore.source.multi_az else 'single-AZ'}",
         compared,
     )
     return Verdict("L0 instance", (*reasons, *drifted), facts)
@@ -217,10 +231,10 @@ def _ask(client: "RDSClient", restore: Restore) -> None:
         "PubliclyAccessible": settings.publicly_accessible,
         "EnableCloudwatchLogsExports": list(settings.log_exports),
         "AutoMinorVersionUpgrade": False,
-        "MultiAZ": False,
-        "BackupRetentionPeriod": 0,
+        "MultiAZ": restore.multi_az,
+        "BackupRetentionPeriod": restore.source.backup_retention_days if restore.serves_later else 0,
         "DeletionProtection": False,
-        "CopyTagsToSnapshot": False,
+        "CopyTagsToSnapshot": restore.serves_later,
         "Tags": residue.as_list(restore.tags),
     }
     if restore.point.snapshot:
@@ -228,9 +242,11 @@ def _ask(client: "RDSClient", restore: Restore) -> None:
             DBInstanceIdentifier=restore.copy_id, DBSnapshotIdentifier=restore.point.snapshot.id, **wanted
         )
     else:
+        source = restore.source
+        of_source: Any = {"SourceDBInstanceIdentifier": source.id}
         client.restore_db_instance_to_point_in_time(
             TargetDBInstanceIdentifier=restore.copy_id,
-            SourceDBInstanceIdentifier=restore.source.id,
+            **({"SourceDbiResourceId": source.resource_id} if source.status == rds.GONE else of_source),
             RestoreTime=restore.point.latest,
             **wanted,
         )

@@ -31,6 +31,7 @@ from tasks.kinds import action, probe
 from tasks.pace import Pace
 from tasks.postgres import Address, open_session
 from tasks.quiet_moment import Cut
+from tasks.report import say
 from tasks.restored_application import judge_application
 from tasks.restored_copy import Restore
 from tasks.verdict import Verdict
@@ -62,7 +63,7 @@ class Reference:
             return f"the record of {self.exact.content.cut}"
         if self.around:
             return f"the records of {self.around[0].content.cut} and {self.around[1].content.cut}"
-        return "the source as it is now: there is no record of that moment"
+        return "the source as it is now, if it is asked: there is no record of that moment"
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class Examination:
 
     restore: Restore
     copy: Address
-    source: Address
+    source: Address | None  # None: what the copy was made from is gone, or nothing in it is believed
     reference: Reference
-    catalogue: Catalogue
+    catalogue: Catalogue | None  # None: nobody knows what it was
     allow_deleted: bool
 
     @contextmanager
@@ -81,11 +82,19 @@ class Examination:
         with open_session(self.copy, self.restore.seconds_left(), read_only=read_only) as session:
             yield session
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is nothing to compare the copy's rows with."""
+        return self.source is None and self.reference.latest is None
+
     def judge_catalogue(self, session: connection) -> Verdict:
+        assert self.catalogue  # noqa: S101 - judge asks only then
         return catalogue.judge_catalogue(session, self.catalogue)
 
     def judge_freshness(self, session: connection) -> Verdict:
         point = self.restore.point
+        if self.source is None:
+            return heartbeats.judge_freshness(session, point.earliest, point.latest).verdict
         with open_session(self.source, self.restore.seconds_left()) as source:
             return heartbeats.judge_freshness(session, point.earliest, point.latest, source).verdict
 
@@ -93,6 +102,9 @@ class Examination:
         if self.reference.around:
             before, after = self.reference.around
             return content.compare_around_backup(session, before.content, after.content).verdict
+        if self.source is None and self.reference.exact:
+            return content.compare_with_baseline(session, self.reference.exact.content).verdict
+        assert self.source  # noqa: S101 - judge asks only then
         with open_session(self.source, self.restore.seconds_left()) as source:
             if self.reference.exact:
                 record = self.reference.exact.content
@@ -104,11 +116,20 @@ class Examination:
 
 
 @action
-def begin_examination(environment: Environment, restore: Restore, copy: Address, *, allow_deleted: bool) -> Examination:
-    """What there is to judge the copy by; what a killed run's mutants may have left in it is gone."""
+def begin_examination(
+    environment: Environment, restore: Restore, copy: Address, *, allow_deleted: bool, ask_source: bool = True
+) -> Examination:
+    """What there is to judge the copy by; what a killed run's mutants may have left in it is gone.
+
+    Args:
+        ask_source: False where the source is gone or not believed: then records speak, or the copy alone.
+    """
     mutants.remove_leftovers(partial(open_session, copy, read_only=False))
-    source = verifier_role.read_verifier_address(environment.environment)
     reference = _find_reference(environment, restore)
+    if not ask_source:
+        recorded = reference.latest.catalogue if reference.latest else None
+        return Examination(restore, copy, None, reference, recorded, allow_deleted)
+    source = verifier_role.read_verifier_address(environment.environment)
     with open_session(source) as session:
         known = reference.latest.catalogue if reference.latest else catalogue.read_catalogue(session)
     return Examination(restore, copy, source, reference, known, allow_deleted)
@@ -116,8 +137,10 @@ def begin_examination(environment: Environment, restore: Restore, copy: Address,
 
 def judge(environment: Environment, one: Examination, depth: Depth, *, with_mutants: bool) -> list[Verdict]:
     """Every layer that `depth` asks for and that leaves the copy as it was."""
-    verdicts = [judge_catalogue(one), judge_freshness(one)]
-    if depth != "quick":
+    if one.is_alone:
+        say("L1 and L3 are not judged: there is neither a source nor a record to compare with")
+    verdicts = [judge_freshness(one)] if one.is_alone else [judge_catalogue(one), judge_freshness(one)]
+    if depth != "quick" and not one.is_alone:
         verdicts.append(judge_content(one))
     if depth in WITH_APPLICATION:
         verdicts.append(judge_meaning(environment, one))

@@ -57,7 +57,7 @@ def plan_verifier(environment: str) -> VerifierPlan:
     Raises:
         PreconditionFailed: there is no database, or its master user can't enter it.
     """
-    master = _master(environment)
+    master = read_master_address(environment)
     with open_session(master, STATEMENT_SECONDS) as session:
         missing = differences(session)
     name = verifier_secret_name(environment)
@@ -70,7 +70,8 @@ def plan_verifier(environment: str) -> VerifierPlan:
 def ensure_role(environment: str) -> None:
     """The role, its limits and its memberships; all or nothing. Its password is the secret's business."""
     role = sql.Identifier(ROLE)
-    with open_session(_master(environment), STATEMENT_SECONDS, read_only=False) as session, session.cursor() as cursor:
+    master = read_master_address(environment)
+    with open_session(master, STATEMENT_SECONDS, read_only=False) as session, session.cursor() as cursor:
         found = describe(session)
         if found is None:
             cursor.execute(sql.SQL("create role {}").format(role))
@@ -87,7 +88,7 @@ def ensure_role(environment: str) -> None:
 @action
 def ensure_secret(environment: str) -> None:
     """A secret that opens the database as the role; one that does already is left as it is."""
-    master, name = _master(environment), verifier_secret_name(environment)
+    master, name = read_master_address(environment), verifier_secret_name(environment)
     if _opens(_address(secretsmanager.read_value(name)), master):
         return
     password = secretsmanager.make_password()
@@ -114,7 +115,7 @@ def require_reads_all_and_writes_nothing(environment: str) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _master(environment: str) -> Address:
+def read_master_address(environment: str) -> Address:
     if address := _address(secretsmanager.read_value(secret_name(environment))):
         return address
     raise PreconditionFailed(

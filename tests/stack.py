@@ -20,7 +20,7 @@ from tasks.rollout import RolloutPlan, plan_rollout
 ROOT = Path(__file__).parents[1]
 LIGHT = ROOT / "tests" / "images" / "light"
 NAME = f"{PROJECT}-dev"
-DOMAIN = "dev.example.com"
+DOMAIN = f"dev.{PROJECT}.example.com"  # as terraform.tfvars says
 SERVING_SECONDS = 60
 ALARM_SECONDS = 20
 # Of two critical alarms: Terraform's, and one that a test raises without breaking anything.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 
 from flows.deploy_infrastructure import deploy_infrastructure
@@ -19,6 +20,7 @@ from tasks.environment import PROJECT
 from tests.backed_up import BackedUp
 from tests.killing import POLL_SECONDS
 from tests.stack import LIGHT, ROOT, Stack, build_stack
+from tests.storm import Storm, brewing
 
 BACKUPS_SPEED = "400"
 
@@ -38,6 +40,20 @@ def environment(prefect_server: str, account: dict[str, Any]) -> dict[str, str]:
 @pytest.fixture
 def stack(account: dict[str, Any], client: Callable[[str], Any]) -> Stack:
     return build_stack(account, client)
+
+
+@pytest.fixture(scope="module")
+def storm(lab: dict[str, Any], prefect_server: str) -> Iterator[Storm]:
+    """A stack and a database that lets few in. Its tests leave it as they found it, but for the faults they planned."""
+    httpx.post(f"{lab['url']}/lab/reset", timeout=60).raise_for_status()
+    with reaching(lab["env"]), brewing(lab, boto3.session.Session().client) as made:
+        yield made
+
+
+@pytest.fixture
+def storm_environment(prefect_server: str, storm: Storm) -> dict[str, str]:
+    """The variables of a run in a process of its own."""
+    return {**storm.stack.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
 
 
 @pytest.fixture(scope="session")

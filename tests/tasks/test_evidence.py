@@ -33,6 +33,7 @@ DB = DBInstance(
     kms_key="key",
     deletion_protection=True,
     tags={},
+    resource_id="db-ONE",
 )
 
 

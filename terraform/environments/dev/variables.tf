@@ -145,6 +145,12 @@ variable "instance_warmup_seconds" {
 
 # --- database
 
+variable "db_identifier" {
+  description = "Identifier of the database instance; null is <project>-<environment>-db. The flows give what serves: only a recovery moves it."
+  type        = string
+  default     = null
+}
+
 variable "db_instance_class" {
   description = "Size of the database instance."
   type        = string

@@ -1,6 +1,11 @@
 provider "aws" {
   region = var.region
 
+  # The marks of a recovery: whose a kept instance is, and until when.
+  ignore_tags {
+    key_prefixes = ["runbook:"]
+  }
+
   default_tags {
     tags = {
       Project     = var.project_name
@@ -50,19 +55,19 @@ module "alb" {
 }
 
 module "rds" {
-  source                = "../../modules/rds"
-  name                  = local.name
-  subnet_ids            = module.vpc.database_subnet_ids
-  security_group_id     = module.security.db_security_group_id
-  instance_class        = var.db_instance_class
-  multi_az              = var.db_multi_az
-  engine_version        = var.db_engine_version
-  max_connections       = var.db_max_connections
-  backup_retention_days = var.backup_retention_days
-  log_retention_days    = var.log_retention_days
-  deletion_protection   = var.deletion_protection
-  password              = var.db_password
-  password_version      = var.db_password_version
+  source              = "../../modules/rds"
+  name                = local.name
+  identifier          = var.db_identifier
+  subnet_ids          = module.vpc.database_subnet_ids
+  security_group_id   = module.security.db_security_group_id
+  instance_class      = var.db_instance_class
+  multi_az            = var.db_multi_az
+  engine_version      = var.db_engine_version
+  max_connections     = var.db_max_connections
+  retention_days      = { backups = var.backup_retention_days, logs = var.log_retention_days }
+  deletion_protection = var.deletion_protection
+  password            = var.db_password
+  password_version    = var.db_password_version
 }
 
 module "backups" {

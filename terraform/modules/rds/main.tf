@@ -1,10 +1,11 @@
 locals {
-  identifier = "${var.name}-db"
+  name       = "${var.name}-db"
+  identifier = coalesce(var.identifier, local.name)
   exports    = ["postgresql", "upgrade"]
 }
 
 resource "aws_db_subnet_group" "main" {
-  name        = local.identifier
+  name        = local.name
   description = "Database subnets of ${var.name}"
   subnet_ids  = var.subnet_ids
 }
@@ -35,8 +36,15 @@ resource "aws_db_parameter_group" "main" {
 # RDS would make these itself, and keep them for ever.
 resource "aws_cloudwatch_log_group" "export" {
   for_each          = toset(local.exports)
+  name              = "/aws/rds/instance/${local.name}/${each.key}"
+  retention_in_days = var.retention_days.logs
+}
+
+# A recovered database that serves under its own name has its own, beside those of the one before it.
+resource "aws_cloudwatch_log_group" "recovered" {
+  for_each          = toset(local.identifier == local.name ? [] : local.exports)
   name              = "/aws/rds/instance/${local.identifier}/${each.key}"
-  retention_in_days = var.log_retention_days
+  retention_in_days = var.retention_days.logs
 }
 
 resource "aws_db_instance" "main" {
@@ -72,7 +80,7 @@ resource "aws_db_instance" "main" {
   # The windows must not touch: RDS counts 01:00-02:00 and 02:00-05:00 as an overlap.
   backup_window           = "00:30-01:30"
   maintenance_window      = "sun:02:00-sun:05:00"
-  backup_retention_period = var.backup_retention_days
+  backup_retention_period = var.retention_days.backups
   copy_tags_to_snapshot   = true
 
   deletion_protection       = var.deletion_protection

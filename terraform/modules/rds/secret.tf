@@ -1,6 +1,6 @@
 resource "aws_secretsmanager_secret" "main" {
   name                    = "${var.name}-db"
-  description             = "Address and credentials of ${local.identifier}"
+  description             = "Address and credentials of ${local.name}"
   recovery_window_in_days = var.deletion_protection ? 30 : 0
 }
 

@@ -3,6 +3,12 @@ variable "name" {
   type        = string
 }
 
+variable "identifier" {
+  description = "Identifier of the instance where it is not <name>-db: of a recovered one that was not renamed."
+  type        = string
+  default     = null
+}
+
 variable "subnet_ids" {
   description = "Database subnets, one per zone."
   type        = list(string)
@@ -33,14 +39,9 @@ variable "max_connections" {
   type        = number
 }
 
-variable "backup_retention_days" {
-  description = "How far back a point-in-time restore reaches."
-  type        = number
-}
-
-variable "log_retention_days" {
-  description = "How long the exported database logs are kept."
-  type        = number
+variable "retention_days" {
+  description = "How far back a point-in-time restore reaches, and how long the exported database logs are kept."
+  type        = object({ backups = number, logs = number })
 }
 
 variable "deletion_protection" {

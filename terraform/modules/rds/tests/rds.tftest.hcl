@@ -3,18 +3,17 @@ mock_provider "aws" {
 }
 
 variables {
-  name                  = "demo-flask-app-test"
-  subnet_ids            = ["subnet-1", "subnet-2"]
-  security_group_id     = "sg-1"
-  instance_class        = "db.t3.small"
-  multi_az              = true
-  engine_version        = "15.8"
-  max_connections       = 200
-  backup_retention_days = 30
-  log_retention_days    = 90
-  deletion_protection   = true
-  password              = "canary-9f2c"
-  password_version      = 1
+  name                = "demo-flask-app-test"
+  subnet_ids          = ["subnet-1", "subnet-2"]
+  security_group_id   = "sg-1"
+  instance_class      = "db.t3.small"
+  multi_az            = true
+  engine_version      = "15.8"
+  max_connections     = 200
+  retention_days      = { backups = 30, logs = 90 }
+  deletion_protection = true
+  password            = "canary-9f2c"
+  password_version    = 1
 }
 
 run "a_protected_database_leaves_a_snapshot_and_its_secret_behind" {

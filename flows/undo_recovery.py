@@ -1,0 +1,112 @@
+"""Undo a recovery: the instance that served before serves again, and nothing of the recovery is left in the way.
+
+When:     the recovered database is not what it should be, or a recovery stopped half-way and will not be gone on with.
+Impact:   nobody can write, and for the minutes of two renames nobody can read. Free of loss until the recovery let
+          writers in again; what was written since is lost to users and named, and refused unless it is accepted.
+Rollback: start recover_database again. An instance that users have written into is kept, dated, until
+          retire_database; one that they have not is removed.
+
+Carries out P61's way back (and D10, N05).
+"""
+
+from tasks import (
+    adoption,
+    approval,
+    autoscaling,
+    infrastructure,
+    production_database,
+    recovery,
+    recovery_undo,
+    swap,
+    verifier_role,
+    writers,
+)
+from tasks import change_lock as lock
+from tasks.change_lock import Lease
+from tasks.command_line import run
+from tasks.environment import Environment, EnvironmentName, describe_environment
+from tasks.postgres import Address
+from tasks.procedure import procedure
+from tasks.recovery import Recovery
+from tasks.report import phase, say
+
+NAME = "undo-recovery"
+
+
+@procedure
+def undo_recovery(
+    environment: EnvironmentName, accept_loss: bool = False, approved_plan: str | None = None, dry_run: bool = False
+) -> str:
+    """Take the last recovery back from wherever it stopped; Completed means that all is as before it.
+
+    Args:
+        environment: Whose database.
+        accept_loss: Also when users have written into the recovered database since; the plan names what.
+        approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
+        dry_run: Stop after the plan and change nothing.
+    """
+    with phase("check"):
+        where = describe_environment(environment)
+        lock.require_free(environment)
+        plan = recovery_undo.require_undoable(recovery.find_recovery(environment), environment)
+    with phase("plan"):
+        say(f"undo {plan.hash}: {plan}; {plan.state}")
+        recovery_undo.require_no_loss(plan, accept_loss=accept_loss)
+    if dry_run:
+        return plan.hash
+    if not plan.undoing_at:
+        with phase("approve"):
+            approval.require_approval(environment, plan.hash, f"undo: {plan}; {plan.state}", approved_plan)
+    with lock.change_lock(environment, NAME) as lease:
+        plan = recovery.record(plan, undoing_at=recovery.now())
+        if plan.verified_at:
+            _swap_back(where, plan, lease)
+            _reopen(where, plan, lease)
+        with phase("adopt"):
+            if plan.adopting_at:
+                adoption.adopt(environment, swap.settle(plan.source))
+            else:
+                say("Terraform's state never had another instance")
+        with phase("clean up"):
+            recovery_undo.put_away(plan)
+            recovery.forget(plan)
+    return plan.hash
+
+
+def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:
+    with phase("close to writers"):
+        lease.require_held()
+        if not plan.reopened_at:
+            writers.keep_out(_enter(plan, plan.copy))
+        if plan.let_in_at:
+            say(f"lost is what was {recovery_undo.describe_losses(plan)}")
+    with phase("cut back"):
+        lease.require_held()
+        if recovery_undo.took_its_place(plan):
+            swap.rename(plan.copy, plan.undone_id)
+        swap.rename(plan.source, plan.serving)
+        db = swap.serve_again(plan.source, plan)
+        swap.point_secret(where.environment, db)
+        say(f"{db}, {db.resource_id}, serves again at {db.address}")
+
+
+def _reopen(where: Environment, plan: Recovery, lease: Lease) -> None:
+    with phase("let writers in"):
+        lease.require_held()
+        address = _enter(plan, plan.source)
+        writers.let_in(address)
+        serving = [one.id for one in autoscaling.describe_group(where.asg_name).in_service]
+        writers.wait_until_connected(address, serving)
+        infrastructure.require_serving(plan.environment)
+        verifier_role.ensure_secret(plan.environment)
+        recovery.record(plan, reopened_at=recovery.now())
+        say(f"writers are in again; they were kept out since {plan.closed_at or 'this run began'}")
+
+
+def _enter(plan: Recovery, resource_id: str) -> Address:
+    """This very instance, by whatever name, as the application enters it."""
+    return production_database.read_address(plan.environment, swap.settle(resource_id))
+
+
+if __name__ == "__main__":
+    run(undo_recovery)

@@ -1,0 +1,57 @@
+"""The end of every drill: what it did is taken back in reverse, by its own run or by any that finds it unfinished."""
+
+from functools import partial
+
+from tasks import change_lock, drill_journal
+from tasks.change_lock import Lease
+from tasks.drill import Situation, Step
+from tasks.drill_journal import Journal
+from tasks.errors import VerificationFailed
+from tasks.finding import judge
+from tasks.report import say
+from tasks.scenarios import SCENARIOS
+
+
+def take_back(journal: Journal, lease: Lease) -> None:
+    """Undo each step that was begun; one that can't be undone does not keep the others from it.
+
+    Raises:
+        VerificationFailed: something was not undone. The drill stays unfinished, so that the next run tries again.
+    """
+    steps = [one for one in SCENARIOS[journal.scenario].method if one.name in journal.begun]
+    stuck = []
+    for step in reversed(steps):
+        if step.name in journal.undone:
+            continue
+        found = judge(step.name, partial(_undo, step, journal.situation(lease)))
+        say(f"{step.name}: {found.observed}")
+        if found.verdict == "ok":
+            journal.undo(step.name)
+        else:
+            stuck.append(f"{step.name}: {found.observed}")
+    if stuck:
+        journal.fail(f"not undone: {'; '.join(stuck)}")
+        raise VerificationFailed(
+            f"{journal} is not undone: {'; '.join(stuck)}. Mend that, then start it again, or sweep_residue"
+        )
+
+
+def _undo(step: Step, situation: Situation) -> str:
+    step.undo(situation)
+    return "undone"
+
+
+def find_left_over(environment: str) -> tuple[Journal, ...]:
+    """Drills whose runs were killed. One that lives holds the environment; then there is none to take back."""
+    found = drill_journal.unfinished(drill_journal.list_journals(environment))
+    return found if found and change_lock.is_free(environment) else ()
+
+
+def end_left_over(left: tuple[Journal, ...], procedure: str) -> None:
+    """Take these drills back, and write down that they proved nothing."""
+    for journal in left:
+        with change_lock.change_lock(journal.environment.environment, procedure) as lease:
+            say(f"{journal} was left over; taking it back")
+            journal.fail(f"its run ended on the way; taken back by {procedure} (run {change_lock.run_id()})")
+            take_back(journal, lease)
+            journal.end()
