@@ -62,6 +62,8 @@ class DBInstance:
     kms_key: str | None
     deletion_protection: bool
     tags: Mapping[str, str]
+    zone: str
+    standby_zone: str | None
 
     def __str__(self) -> str:
         return f"RDS instance {self.id}"
@@ -125,6 +127,21 @@ def change_master_password(identifier: str, password: SecretStr) -> None:
         DBInstanceIdentifier=identifier, MasterUserPassword=password.get_secret_value(), ApplyImmediately=True
     )
     wait_until_available(identifier)
+
+
+def reboot_with_failover(identifier: str) -> None:
+    """Have the standby promoted. One that is being rebooted is left to it: an answer may have been lost.
+
+    Raises:
+        PreconditionFailed: RDS does something else with it now. Nothing was changed.
+    """
+    rds = _rds()
+    try:
+        rds.reboot_db_instance(DBInstanceIdentifier=identifier, ForceFailover=True)
+    except rds.exceptions.InvalidDBInstanceStateFault as error:
+        db = describe_db_instance.fn(identifier)
+        if db.status != "rebooting":
+            raise PreconditionFailed(f"{db} is {db.status!r}, expected 'available'. Wait for it, then again") from error
 
 
 def wait_until_available(
@@ -192,4 +209,6 @@ def _read(db: Any) -> DBInstance:
         kms_key=db.get("KmsKeyId"),
         deletion_protection=db.get("DeletionProtection", False),
         tags=tags_of(db.get("TagList")),
+        zone=db.get("AvailabilityZone", ""),
+        standby_zone=db.get("SecondaryAvailabilityZone"),
     )

@@ -33,6 +33,8 @@ DB = DBInstance(
     kms_key="key",
     deletion_protection=True,
     tags={},
+    zone="eu-north-1a",
+    standby_zone="eu-north-1b",
 )
 
 
