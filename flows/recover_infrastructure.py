@@ -34,7 +34,7 @@ from tasks.finding import table
 from tasks.lost_database import Backup
 from tasks.lost_state import Record, Way
 from tasks.procedure import procedure
-from tasks.recovery import Recovery, look
+from tasks.lost_environment import Recovery, look
 from tasks.report import phase, say
 from tasks.terraform import Workspace
 from tasks.terraform_plan import require_additions_only
