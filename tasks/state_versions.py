@@ -93,7 +93,22 @@ def require_unlocked(state: StateAddress) -> None:
 
 @probe
 def list_versions(state: StateAddress) -> tuple[StateVersion, ...]:
-    """The newest versions first. Deleting the object made a version too."""
+    """The newest versions first. Deleting the object made a version too.
+
+    Raises:
+        PreconditionFailed: there is none.
+    """
+    if found := find_versions.fn(state):
+        return found
+    raise PreconditionFailed(
+        f"s3://{state.bucket}/{state.key} has no version at all, expected at least one. An environment that was"
+        " never built is built by: python -m flows.deploy_infrastructure"
+    )
+
+
+@probe
+def find_versions(state: StateAddress) -> tuple[StateVersion, ...]:
+    """Those that there are, if any."""
     pages = _s3().get_paginator("list_object_versions").paginate(Bucket=state.bucket, Prefix=state.key)
     found: list[StateVersion] = []
     for page in pages:
@@ -104,11 +119,6 @@ def list_versions(state: StateAddress) -> tuple[StateVersion, ...]:
             for v in page.get("Versions", [])
             if v["Key"] == state.key
         ]
-    if not found:
-        raise PreconditionFailed(
-            f"s3://{state.bucket}/{state.key} has no version at all, expected at least one. An environment that was"
-            " never built is built by: python -m flows.deploy_infrastructure"
-        )
     newest = sorted(found, key=lambda v: (v.is_current, v.written), reverse=True)[:MOST_VERSIONS]
     return tuple(v if v.problem else _read(v, _fetch(state, v.id)) for v in newest)
 
@@ -151,8 +161,7 @@ def make_readable(state: StateAddress, restore: Restore) -> None:
     current = next(v for v in list_versions.fn(state) if v.is_current)
     if current.is_readable:
         return
-    # Who locks with DynamoDB has a checksum of the lost object there, which would forbid every later read (D28).
-    aws.client("dynamodb").delete_item(TableName=LOCK_TABLE, Key={"LockID": {"S": f"{state.bucket}/{state.key}-md5"}})
+    _forget_checksum(state)
     condition: _Condition = {"IfNoneMatch": "*"} if current.problem == DELETED else {"IfMatch": current.etag}
     body = read_content(state, restore, serial=restore.serial - 1).encode()
     try:
@@ -164,6 +173,20 @@ def make_readable(state: StateAddress, restore: Restore) -> None:
             f"the state {state.key} was written by somebody else while this run looked at it, expected {current} still."
             " Nothing was changed. Look again: --restore-state-version list"
         ) from error
+
+
+@action
+def set_aside(state: StateAddress, lost: StateVersion) -> None:
+    """Delete a state that can't be read, so that Terraform begins a new one; the bucket keeps it as a version."""
+    wait_for_orphan(state)
+    current = next(v for v in list_versions.fn(state) if v.is_current)
+    if current.id == lost.id:
+        _forget_checksum(state)
+        _s3().delete_object(Bucket=state.bucket, Key=state.key)
+
+
+def read_body(state: StateAddress, version: StateVersion) -> str:
+    return _fetch(state, version.id).decode()
 
 
 def read_content(state: StateAddress, restore: Restore, serial: int) -> str:
@@ -222,6 +245,11 @@ def _addresses(resources: list[dict[str, Any]]) -> Iterator[str]:
         address = ".".join(filter(None, (resource.get("module"), resource["type"], resource["name"])))
         for instance in resource["instances"]:
             yield address + (f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else "")
+
+
+def _forget_checksum(state: StateAddress) -> None:
+    """Who locks with DynamoDB has a checksum of the lost object there, which would forbid every later read (D28)."""
+    aws.client("dynamodb").delete_item(TableName=LOCK_TABLE, Key={"LockID": {"S": f"{state.bucket}/{state.key}-md5"}})
 
 
 def _fetch(state: StateAddress, version_id: str) -> bytes:

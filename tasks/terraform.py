@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,9 +132,13 @@ def init(workspace: Workspace) -> None:
 
 
 @probe
-def plan(workspace: Workspace) -> Plan:
-    """What would change now, saved so that exactly this can be applied."""
-    return read_plan(_plan(workspace))
+def plan(workspace: Workspace, *targets: str) -> Plan:
+    """What would change now, saved so that exactly this can be applied.
+
+    Args:
+        targets: addresses to which it is limited, with what they stand on; all of it without.
+    """
+    return read_plan(_plan(workspace, targets))
 
 
 @probe
@@ -208,8 +212,10 @@ def list_resources(workspace: Workspace) -> tuple[str, ...]:
     return tuple(_require(workspace.run("state", "list"), "state list").text.split())
 
 
-def _plan(workspace: Workspace) -> dict[str, Any]:
-    outcome = workspace.run("plan", "-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}")
+def _plan(workspace: Workspace, targets: Sequence[str] = ()) -> dict[str, Any]:
+    limits = [f"-target={address}" for address in targets]
+    arguments = ("-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}", *limits)
+    outcome = workspace.run("plan", *arguments)
     if outcome.code == 1:
         raise PreconditionFailed(f"terraform plan failed for {workspace.environment}: {outcome.errors}")
     document: dict[str, Any] = json.loads(workspace.run("show", "-json", PLAN_FILE).text)

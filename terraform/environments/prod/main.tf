@@ -13,6 +13,11 @@ provider "aws" {
       ManagedBy   = "terraform"
     }
   }
+
+  # What the procedures write on a resource is theirs.
+  ignore_tags {
+    key_prefixes = ["runbook:"]
+  }
 }
 
 locals {
