@@ -1,19 +1,23 @@
-"""Terraform owns the database that serves: the one before it is let go, this one is brought in, nothing is replaced."""
+"""Terraform owns the database that serves: its record is moved to another instance, and nothing is replaced."""
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
 from tasks import aws, infrastructure, terraform, terraform_imports
 from tasks.database_state import find_resource_id
 from tasks.environment import PROJECT, EnvironmentName
 from tasks.errors import PreconditionFailed
+from tasks.kinds import action
 from tasks.rds import DBInstance
 from tasks.report import say
+from tasks.terraform import LOCK_TIMEOUT, Workspace
 from tasks.terraform_plan import Change, Plan, require_no_loss
 
-DATABASE = "module.rds.aws_db_instance.main"
 LOGS = {name: f'module.rds.aws_cloudwatch_log_group.recovered["{name}"]' for name in ("postgresql", "upgrade")}
 # What says which database it is, or whose settings RDS chose itself when it was restored.
 OWN = ("module.rds.", "module.monitoring.", "module.outputs.")
+MOVED_FILE = "moved.tfstate"
 
 
 def adopt(environment: EnvironmentName, db: DBInstance) -> None:
@@ -27,9 +31,9 @@ def adopt(environment: EnvironmentName, db: DBInstance) -> None:
     with terraform.workspace(environment, variables, inputs.secrets) as workspace:
         terraform.init(workspace)
         terraform.free_state(workspace)
-        if find_resource_id(environment) != db.resource_id:
-            terraform_imports.forget(workspace, (DATABASE, *LOGS.values()))
-            terraform_imports.write_imports(workspace, {DATABASE: db.id, **_find_logs(environment, db)})
+        terraform_imports.forget(workspace, _others_logs(environment, db))
+        move_record(workspace, db)
+        terraform_imports.write_imports(workspace, _find_logs(workspace, db))
         plan = terraform.plan(workspace)
         infrastructure.show_plan(plan)
         require_only_adoption(plan)
@@ -37,6 +41,33 @@ def adopt(environment: EnvironmentName, db: DBInstance) -> None:
             terraform.apply(workspace, plan)
         terraform.require_nothing_to_do(workspace)
     say(f"Terraform's state has {db}, {db.resource_id}, and a fresh plan is empty")
+
+
+@action
+def move_record(workspace: Workspace, db: DBInstance) -> None:
+    """The state's database is this instance from now on; the next refresh reads all else of it.
+
+    In one step, where rm and import leave a while in which Terraform would make a new database. What RDS does not
+    tell, such as the version of the password, stays.
+
+    Raises:
+        PreconditionFailed: the state has no database, or Terraform does not take it. Nothing was changed.
+    """
+    if find_resource_id(workspace.environment) == db.resource_id:
+        return
+    state = json.loads(_require(workspace, "state", "pull"))
+    moved = {"id": db.resource_id, "resource_id": db.resource_id, "identifier": db.id}
+    records = [one["attributes"] for one in _database_records(state)]
+    if not records:
+        raise PreconditionFailed(
+            f"Terraform's state of {workspace.environment} has no aws_db_instance, expected one. The database serves."
+            " Bring the state back: python -m flows.recover_infrastructure"
+            f" --environment {workspace.environment} --state inventory"
+        )
+    for record in records:
+        record.update(moved)
+    (workspace.folder / MOVED_FILE).write_text(json.dumps({**state, "serial": state["serial"] + 1}))
+    _require(workspace, "state", "push", LOCK_TIMEOUT, MOVED_FILE)
 
 
 def require_only_adoption(plan: Plan) -> None:
@@ -57,11 +88,29 @@ def _others(changes: Iterable[Change]) -> Iterable[Change]:
     return (one for one in changes if not one.address.startswith(OWN) or one.action in ("delete", "replace"))
 
 
-def _find_logs(environment: str, db: DBInstance) -> dict[str, str]:
+def _database_records(state: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    found = (one for one in state["resources"] if one["type"] == "aws_db_instance" and one["mode"] == "managed")
+    return (instance for resource in found for instance in resource["instances"])
+
+
+def _others_logs(environment: str, db: DBInstance) -> tuple[str, ...]:
+    """The log groups of the database before this one, when they are its own: they are kept, and nobody's."""
+    return tuple(LOGS.values()) if find_resource_id(environment) != db.resource_id else ()
+
+
+def _find_logs(workspace: Workspace, db: DBInstance) -> dict[str, str]:
     """Log groups that RDS made itself for an instance of another name than Terraform's own."""
-    if db.id == f"{PROJECT}-{environment}-db":
+    if db.id == f"{PROJECT}-{workspace.environment}-db":
         return {}
     prefix = f"/aws/rds/instance/{db.id}/"
     groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
     found = {one["logGroupName"].removeprefix(prefix) for one in groups}
-    return {address: f"{prefix}{name}" for name, address in LOGS.items() if name in found}
+    known = terraform_imports.list_addresses(workspace)
+    return {at: f"{prefix}{name}" for name, at in LOGS.items() if name in found and at not in known}
+
+
+def _require(workspace: Workspace, *command: str) -> str:
+    outcome = workspace.run(*command)
+    if outcome.code:
+        raise PreconditionFailed(f"terraform {' '.join(command[:2])} failed: {outcome.errors}")
+    return outcome.text

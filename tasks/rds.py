@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 AVAILABLE_SECONDS = 1800
+# By the names with which they are asked for, those with which RDS tells them.
+UPKEEP = {
+    "PreferredBackupWindow": "PreferredBackupWindow",
+    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
+    "MaxAllocatedStorage": "MaxAllocatedStorage",
+    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
+    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
+    "DeletionProtection": "DeletionProtection",
+}
 GONE = "gone"  # our word for an instance that RDS has no more, and whose backups may be left
 HOPELESS = frozenset(
     {"failed", "incompatible-parameters", "incompatible-network", "incompatible-restore", "storage-full"}
@@ -128,6 +137,12 @@ def find_by_resource_id(resource_id: str) -> DBInstance | None:
     asked = [{"Name": "dbi-resource-id", "Values": [resource_id]}]
     found = _rds().describe_db_instances(Filters=asked)["DBInstances"]  # type: ignore[arg-type]
     return _read(found[0]) if found else None
+
+
+def describe_upkeep(identifier: str) -> dict[str, Any]:
+    """What a restore does not carry over, as ModifyDBInstance takes it."""
+    (db,) = _rds().describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+    return {asked: db[told] for asked, told in UPKEEP.items() if db.get(told) is not None}  # type: ignore[literal-required]
 
 
 def modify(db: DBInstance, **wanted: Any) -> None:

@@ -48,15 +48,18 @@ def take_over(recovery: Recovery, restore: Restore) -> None:
 
 @action
 def keep(recovery: Recovery) -> DBInstance:
-    """Nobody takes it for residue any more, and it is as protected as production was."""
+    """Nobody takes it for residue any more, and it is kept up and protected as production was."""
     found = find_copy.fn(recovery)
     if found is None:
         raise VerificationFailed(
             f"the recovered instance {recovery.copy_id} is gone, expected it to be kept. Production serves as before:"
             " start this again"
         )
-    if found.deletion_protection != recovery.is_protected:
-        rds.modify(found, DeletionProtection=recovery.is_protected)
+    source = rds.find_by_resource_id(recovery.source)
+    wanted = rds.describe_upkeep(source.id) if source else {"DeletionProtection": recovery.is_protected}
+    has = rds.describe_upkeep(found.id)
+    if missing := {name: value for name, value in wanted.items() if has.get(name) != value}:
+        rds.modify(found, **missing)
     rds.untag(found, MARKS)
     return rds.wait_until_available(found.id)
 

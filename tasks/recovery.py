@@ -218,7 +218,7 @@ def describe_unfinished(found: Recovery) -> str:
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _write(recovery: Recovery) -> Recovery:

@@ -97,7 +97,7 @@ def describe_times(plan: Recovery) -> Iterator[str]:
     yield "| from | to | took |"
     yield "|---|---|---|"
     for (before, since), (after, until) in pairwise(marks):
-        yield f"| {before} | {after} | {_seconds(since, until):.0f} s |"
+        yield f"| {before} | {after} | {_seconds(since, until):.1f} s |"
     yield f"RTO: {_seconds(plan.damaged_at, plan.serving_at):.0f} s from the damage to serving again"
     yield f"writers were kept out for {_seconds(plan.closed_at, plan.serving_at):.0f} s"
     if point := _moment(plan.point):

@@ -9,8 +9,6 @@ from tasks.recovery import RECOVERY, RETIRE_AFTER, Recovery
 from tasks.secretsmanager import secret_name
 from tasks.waiting import wait_until
 
-RENAME_SECONDS = 120.0  # usual for RDS, a restart included
-
 
 @probe
 def settle(resource_id: str) -> DBInstance:
@@ -85,7 +83,6 @@ def _wait_until_settled(resource_id: str, name: str | None = None) -> DBInstance
         lambda: rds.find_by_resource_id(resource_id),
         is_settled,
         timeout_seconds=AVAILABLE_SECONDS,
-        usual_seconds=RENAME_SECONDS if name else None,
         expected="'available' with nothing pending",
     )
     assert found is not None  # noqa: S101 - is_settled has said so

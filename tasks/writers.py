@@ -1,6 +1,7 @@
 """Who may write into a database: nobody while it is replaced, and the application again afterwards."""
 
 from collections.abc import Iterable
+from datetime import UTC
 
 import psycopg2
 from psycopg2 import sql
@@ -52,8 +53,8 @@ def keep_out(address: Address) -> str:
         _set(session, "set default_transaction_read_only = on")
         ((closed_at,),) = ask(session, "select clock_timestamp()")
         _end_sessions(session, closed_at)
-        ((ended_at,),) = ask(session, "select clock_timestamp()::text")
-    return str(ended_at)
+        ((ended_at,),) = ask(session, "select clock_timestamp()")
+    return str(ended_at.astimezone(UTC).isoformat(timespec="milliseconds"))
 
 
 @action
