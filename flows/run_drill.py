@@ -17,7 +17,10 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 
 from flows.deploy_application import deploy_application
+from flows.end_idle_sessions import end_idle_sessions
 from flows.refresh_instances import refresh_instances
+from flows.rollback_infrastructure import rollback_infrastructure
+from flows.set_up_certificate import set_up_certificate
 from tasks import application, approval, cloudwatch, drill_journal, drill_undo, drill_watch, gate, scorecard, traffic
 from tasks import change_lock as lock
 from tasks.change_lock import Lease, change_lock
@@ -31,7 +34,16 @@ from tasks.report import phase, say, show
 from tasks.scenarios import SCENARIOS, ScenarioName
 
 NAME = "run-drill"
-RECOVERIES: dict[str, Flow[..., Any]] = {one.name: one for one in (deploy_application, refresh_instances)}
+RECOVERIES: dict[str, Flow[..., Any]] = {
+    one.name: one
+    for one in (
+        deploy_application,
+        end_idle_sessions,
+        refresh_instances,
+        rollback_infrastructure,
+        set_up_certificate,
+    )
+}
 
 
 @procedure

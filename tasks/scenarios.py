@@ -2,8 +2,19 @@
 
 from typing import Literal
 
-from tasks import scenarios_fleet
+from tasks import scenarios_database, scenarios_edge, scenarios_fleet, scenarios_state
 from tasks.drill import Scenario
 
-ScenarioName = Literal["lost-instance", "bad-release", "orchestrator-lost"]
-SCENARIOS: dict[str, Scenario] = {one.name: one for one in (*scenarios_fleet.SCENARIOS,)}
+ScenarioName = Literal[
+    "lost-instance",
+    "bad-release",
+    "orchestrator-lost",
+    "exhausted-connections",
+    "expired-certificate",
+    "corrupt-state",
+]
+SCENARIOS: dict[str, Scenario] = {
+    one.name: one
+    for room in (scenarios_fleet, scenarios_database, scenarios_edge, scenarios_state)
+    for one in room.SCENARIOS
+}

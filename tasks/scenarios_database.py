@@ -19,8 +19,8 @@ def _connections_of(environment: Environment) -> BlastRadius:
 
 def _has_connections(situation: Situation) -> list[str]:
     where = situation.environment
-    usage = sessions.plan_end(where.environment, 0.0)
-    health = application.describe_health(where)
+    usage = sessions.plan_end.fn(where.environment, 0.0)
+    health = application.describe_health.fn(where)
     reasons = [] if health.is_well else [f"{where.alb_url}/health answered {health}, expected healthy and connected"]
     if usage.used > STEADY_SHARE * usage.allowed:
         reasons.append(f"{usage.used} of {usage.allowed} connections are in use, expected at most {STEADY_SHARE:.0%}")
@@ -39,7 +39,7 @@ def _let_go_of_connections(situation: Situation) -> None:
 
 
 def _has_no_connection_left(situation: Situation) -> list[str]:
-    usage = sessions.plan_end(situation.environment.environment, 0.0)
+    usage = sessions.plan_end.fn(situation.environment.environment, 0.0)
     held = [one for one in usage.sessions if one.application == situation.name]
     reasons = []
     if usage.free > held_connections.SPARE:
@@ -56,10 +56,10 @@ EXHAUSTED_CONNECTIONS = Scenario(
     steady=_has_connections,
     method=(Step("hold every connection", _hold_connections, _let_go_of_connections),),
     is_broken=_has_no_connection_left,
-    recovery=Recovery(
-        "end-idle-sessions", lambda it: {"environment": it.environment.environment, "idle_minutes": IDLE_MINUTES}
-    ),
+    recovery=Recovery("end-idle-sessions", lambda _: {"idle_minutes": IDLE_MINUTES}),
     is_recovered=_has_connections,
     rto_seconds=600,
     abort=Abort(("-high-5xx-errors", "-slow-responses"), after_seconds=900),
 )
+
+SCENARIOS = (EXHAUSTED_CONNECTIONS,)

@@ -25,7 +25,7 @@ def _own_certificate(environment: Environment) -> str:
         PreconditionFailed: it is not one that could be made again. Nothing was changed.
     """
     arn = environment.ssl_certificate_arn
-    if arn is None or not acm.is_self_signed(arn):
+    if arn is None or not acm.is_self_signed.fn(arn):
         raise PreconditionFailed(
             f"the certificate of {environment} is {arn or 'none'}, expected one that set_up_certificate has made: the"
             " key of any other can't be brought back. Drill this in dev"
@@ -35,7 +35,7 @@ def _own_certificate(environment: Environment) -> str:
 
 def _is_trusted(situation: Situation) -> list[str]:
     where, (target, *_) = situation.environment, situation.targets
-    found, health = acm.describe_certificate(target.id), application.describe_health(where)
+    found, health = acm.describe_certificate.fn(target.id), application.describe_health.fn(where)
     reasons = [] if health.is_well else [f"{where.alb_url}/health answered {health}, expected healthy over TLS"]
     if not found.is_good:
         reasons.append(f"{target} expires {found.expires}, expected more than {acm.RENEW_DAYS} days from now")
@@ -52,10 +52,10 @@ def _renew(situation: Situation) -> None:
 
 def _is_refused(situation: Situation) -> list[str]:
     where, target = situation.environment, situation.targets[0]
-    expires = acm.describe_certificate(target.id).expires
+    expires = acm.describe_certificate.fn(target.id).expires
     if expires is None or expires > datetime.now(UTC):
         return [f"{target} expires {expires}, expected that it has expired"]
-    health = application.describe_health(where)
+    health = application.describe_health.fn(where)
     return [f"{where.alb_url} is still trusted, expected that clients refuse it"] if health.status_code else []
 
 
@@ -66,8 +66,10 @@ EXPIRED_CERTIFICATE = Scenario(
     steady=_is_trusted,
     method=(Step("let the certificate expire", _let_expire, _renew),),
     is_broken=_is_refused,
-    recovery=Recovery("set-up-certificate", lambda it: {"environment": it.environment.environment}),
+    recovery=Recovery("set-up-certificate"),
     is_recovered=_is_trusted,
     rto_seconds=300,
     abort=Abort(after_seconds=600),
 )
+
+SCENARIOS = (EXPIRED_CERTIFICATE,)

@@ -1,73 +1,71 @@
-"""Walk a scenario's parts one by one, as a drill does, and look between them."""
+"""Drills as a person starts them, their recovery sabotaged, and a scenario's steps one by one."""
 
 import importlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
+import pytest
+from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows import run_drill as page
+from tasks import drill_journal, scenarios
 from tasks.drill import Scenario, Situation
+from tasks.drill_journal import Journal
 from tasks.environment import describe_environment
 
 DRILL = "drill-abcdef12"
-SECONDS = 60
-POLL_SECONDS = 0.3
 
 
-@dataclass
-class Walk:
-    scenario: Scenario
-    situation: Situation
-    memory: dict[str, Any] = field(default_factory=dict)
-
-    def steady(self) -> list[str]:
-        return self.scenario.steady(self.situation)
-
-    def do(self) -> None:
-        for step in self.scenario.method:
-            step.do(self.situation)
-
-    def undo(self) -> None:
-        for step in reversed(self.scenario.method):
-            step.undo(self.situation)
-
-    def require_broken(self) -> None:
-        assert wait_until_none(lambda: self.scenario.is_broken(self.situation)) == []
-
-    def recover(self, **others: Any) -> State[Any]:
-        """The scenario's own recovery, with these parameters in place of its own."""
-        recovery = self.scenario.recovery
-        assert recovery
-        name = recovery.procedure.replace("-", "_")
-        flow = getattr(importlib.import_module(f"flows.{name}"), name)
-        state: State[Any] = flow(**{**recovery.parameters(self.situation), **others}, return_state=True)
-        return state
-
-    def unrecovered(self, seconds: float = SECONDS) -> list[str]:
-        """Why it has not recovered; waits while it may still get there."""
-        return wait_until_none(lambda: self.scenario.is_recovered(self.situation), seconds)
+def drill(scenario: str, **parameters: Any) -> State[Any]:
+    return page.run_drill(scenario, return_state=True, **parameters)  # type: ignore[call-overload,no-any-return]
 
 
-def wait_until_none(look: Callable[[], list[str]], seconds: float = SECONDS) -> list[str]:
-    deadline = time.monotonic() + seconds
-    while (reasons := look()) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return reasons
+def message(state: State[Any]) -> str:
+    return str(state.result(raise_on_failure=False))
+
+
+def last_journal() -> Journal:
+    return drill_journal.list_journals.fn("dev")[-1]
+
+
+def require_proven(state: State[Any]) -> None:
+    journal = last_journal()
+    assert state.is_completed(), message(state)
+    assert (journal.outcome, journal.failures, journal.undone) == ("proven", [], journal.begun[::-1])
+
+
+def require_red_and_undone(state: State[Any], why: str) -> None:
+    journal = last_journal()
+    assert state.is_failed(), message(state)
+    assert why in message(state)
+    assert journal.outcome == "failed"
+    assert journal.undone == journal.begun[::-1] != []
 
 
 @contextmanager
-def walking(scenario: Scenario, name: str = DRILL, environment: str = "dev") -> Iterator[Walk]:
-    """In a steady state, and back in one at the end."""
-    where = describe_environment.fn(environment)
-    memory: dict[str, Any] = {}
-    radius = scenario.resolve(where)
-    walk = Walk(scenario, Situation(where, radius.targets, name, memory, memory.__setitem__), memory)
-    assert walk.steady() == []
-    try:
-        yield walk
-    finally:
-        walk.undo()
-        assert wait_until_none(walk.steady) == []
+def sabotaged(scenario: str, sabotage: Callable[[], None], **others: Any) -> Iterator[None]:
+    """Just before the recovery, this happens; it may also get other parameters. The drill waits five seconds for it."""
+    one = scenarios.SCENARIOS[scenario]
+    assert one.recovery
+    name = one.recovery.procedure
+    procedure = getattr(importlib.import_module(f"flows.{name.replace('-', '_')}"), name.replace("-", "_"))
+
+    @flow(name=name)
+    def spoiled(**asked: Any) -> Any:
+        sabotage()
+        return procedure(**{**asked, **others}, return_state=True)
+
+    impatient = replace(one, abort=replace(one.abort, after_seconds=5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(page.RECOVERIES, name, spoiled)
+        patch.setitem(scenarios.SCENARIOS, scenario, impatient)
+        yield
+
+
+def situation(scenario: Scenario) -> Situation:
+    """As a drill would find it, with a memory that lasts as long as this."""
+    where, memory = describe_environment.fn("dev"), {}  # type: ignore[var-annotated]
+    return Situation(where, scenario.resolve(where).targets, DRILL, memory, memory.__setitem__)

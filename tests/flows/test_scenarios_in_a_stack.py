@@ -8,16 +8,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tasks import scenarios_database, scenarios_edge, sessions
+from tasks import scenarios_database, scenarios_edge, sessions, state_backend, terraform
 from tasks.environment import describe_environment
 from tasks.errors import PreconditionFailed
 from tasks.scenarios_database import EXHAUSTED_CONNECTIONS
 from tasks.scenarios_edge import EXPIRED_CERTIFICATE
-from tests.drilling import DRILL, walking
+from tests import killing
+from tests.drilling import DRILL, drill, last_journal, message, require_proven, require_red_and_undone, sabotaged
+from tests.drilling import situation as find_situation
 from tests.stack import Stack
 from tests.storm import Storm, is_alive
 
-SOON, FEW = timedelta(seconds=3), 15
+SOON, FEW, ATTEMPTS = timedelta(seconds=3), 15, 3
+FIRST_CHANGE, MOST_CHECKS = 6, 5
+CERTIFICATE, CONNECTIONS = EXPIRED_CERTIFICATE.name, EXHAUSTED_CONNECTIONS.name
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +32,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stack(storm: Storm) -> Iterator[Stack]:
+    state_backend.ensure_state_bucket.fn(terraform.state_bucket())
     yield storm.stack
     httpx.delete(f"{storm.stack.lab['url']}/lab/faults").raise_for_status()
 
@@ -39,31 +44,25 @@ def certificates(stack: Stack) -> list[dict[str, Any]]:
 
 
 def test_an_expired_certificate_is_refused_and_its_replacement_trusted_by_the_same_listener(stack: Stack) -> None:
-    with walking(EXPIRED_CERTIFICATE) as drill:
-        drill.undo()  # never begun: nothing to take back
-        (before,) = certificates(stack)
-        drill.do()
-        drill.require_broken()
-        assert drill.unrecovered(seconds=0) != []
-
-        # sabotaged: ACM takes no certificate. The recovery is red, and so is the drill.
-        stack.fault(match="acm:ImportCertificate", kind="error", code="AccessDeniedException")
-        assert drill.recover().is_failed()
-        reasons = drill.unrecovered(seconds=0)
-        assert any("expires" in reason for reason in reasons)
-        httpx.delete(f"{stack.lab['url']}/lab/faults").raise_for_status()
-
-        assert drill.recover().is_completed()
-        assert drill.unrecovered() == []
-        (after,) = certificates(stack)
-        assert after["CertificateArn"] == before["CertificateArn"] == stack.certificate
+    dry = drill(CERTIFICATE, dry_run=True)
+    assert dry.is_completed(), message(dry)
+    (before,) = certificates(stack)
+    require_proven(drill(CERTIFICATE))
+    journal, (after,) = last_journal(), certificates(stack)
+    assert after["CertificateArn"] == before["CertificateArn"] == journal.radius.targets[0].id == stack.certificate
+    assert after["NotAfter"] > before["NotAfter"]
+    assert journal.traffic.failed > 0
 
 
-def test_undo_brings_the_service_back_without_a_recovery(stack: Stack) -> None:
-    with walking(EXPIRED_CERTIFICATE) as drill:
-        drill.do()
-        drill.do()  # by the run that was started again
-        drill.require_broken()
+def test_a_certificate_that_can_not_be_replaced_makes_the_drill_red_and_is_replaced_by_its_undo(stack: Stack) -> None:
+    def deny() -> None:
+        stack.fault(match="acm:ImportCertificate", kind="error", code="AccessDeniedException", times=ATTEMPTS)
+
+    with sabotaged(CERTIFICATE, deny):
+        require_red_and_undone(drill(CERTIFICATE), "set-up-certificate ended Failed")
+    one = find_situation(EXPIRED_CERTIFICATE)
+    assert EXPIRED_CERTIFICATE.steady(one) == []
+    EXPIRED_CERTIFICATE.method[0].undo(one)  # never begun, and recovered from: nothing to take back
     assert len(certificates(stack)) == 1
 
 
@@ -75,35 +74,36 @@ def test_a_certificate_that_could_not_be_made_again_is_left_alone(stack: Stack) 
         EXPIRED_CERTIFICATE.resolve(replace(where, ssl_certificate_arn=issued))
     with pytest.raises(PreconditionFailed, match="is none"):
         EXPIRED_CERTIFICATE.resolve(replace(where, ssl_certificate_arn=None))
+    stack.clients("acm").delete_certificate(CertificateArn=issued)
 
 
-def test_connections_that_nobody_uses_are_exhausted_and_come_back(storm: Storm, stack: Stack) -> None:
-    with walking(EXHAUSTED_CONNECTIONS) as drill:
-        drill.undo()  # never begun: nothing to take back
-        drill.do()
-        drill.require_broken()
-        assert len(held(storm)) > FEW
-
-        # sabotaged: the procedure does not take them for idle. It ends green; the drill does not.
-        assert drill.recover(idle_minutes=60).is_completed()
-        reasons = drill.unrecovered(seconds=0)
-        assert any("connections are in use" in reason for reason in reasons)
-        assert len(held(storm)) > FEW
-
-        assert drill.recover().is_completed()
-        assert drill.unrecovered() == []
-        assert held(storm) == []
+def test_connections_that_nobody_uses_are_exhausted_and_come_back(stack: Stack) -> None:
+    require_proven(drill(CONNECTIONS))
+    assert sessions.plan_end.fn("dev", 0.0).used < FEW
 
 
-def test_undo_gives_the_connections_back_also_those_of_a_process_that_lives_on(storm: Storm, stack: Stack) -> None:
-    with walking(EXHAUSTED_CONNECTIONS) as drill:
-        other = storm.hold(drill.situation.name)
-        drill.do()
-        drill.do()
-        assert len(held(storm)) > FEW
+def test_a_recovery_that_ends_no_session_is_green_and_the_drill_is_not(stack: Stack) -> None:
+    with sabotaged(CONNECTIONS, lambda: None, idle_minutes=60):
+        require_red_and_undone(drill(CONNECTIONS), "connections are in use")
+    assert sessions.plan_end.fn("dev", 0.0).used < FEW
+
+
+def test_the_undo_ends_what_another_process_holds_and_twice_is_once(storm: Storm, stack: Stack) -> None:
+    one, (step,) = find_situation(EXHAUSTED_CONNECTIONS), EXHAUSTED_CONNECTIONS.method
+    step.undo(one)
+    other = storm.hold(DRILL)
+    for _ in range(2):
+        step.do(one)
+    step.undo(one)
     assert not is_alive(other)
-    assert held(storm) == []
+    assert EXHAUSTED_CONNECTIONS.steady(one) == []
 
 
-def held(storm: Storm) -> list[str]:
-    return [one.application for one in sessions.plan_end.fn("dev", 0.0).sessions if one.application == DRILL]
+def test_killed_at_every_task_boundary_the_certificate_is_good_again(
+    stack: Stack, storm_environment: dict[str, str]
+) -> None:
+    wanted = {"scenario": CERTIFICATE}
+    killed = killing.kill_on_the_way("flows.run_drill", wanted, storm_environment, most=60, first=FIRST_CHANGE)
+    assert killed > MOST_CHECKS
+    assert EXPIRED_CERTIFICATE.steady(find_situation(EXPIRED_CERTIFICATE)) == []
+    assert last_journal().outcome == "proven"

@@ -6,6 +6,7 @@ from typing import Any
 from flows.set_up_account import set_up_account
 from flows.set_up_certificate import set_up_certificate
 
+ANY_KEY = {"keyTypes": ["RSA_2048", "EC_prime256v1"]}
 BUCKET = "terraform-state-demo-flask-app-123456789012"
 
 
