@@ -40,7 +40,7 @@ test: setup
 check: setup
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy app deployments flows lab tasks
+	$(VENV)/bin/mypy app deployments flows lab runbook tasks
 	$(VENV)/bin/lint-imports
 	terraform fmt -check -recursive terraform
 	$(VENV)/bin/zizmor --offline --quiet .github
