@@ -40,9 +40,12 @@ test: setup
 check: setup
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy app deployments flows lab tasks
+	$(VENV)/bin/mypy app deployments flows lab runbook tasks
 	$(VENV)/bin/lint-imports
 	terraform fmt -check -recursive terraform
+	$(VENV)/bin/zizmor --offline --quiet .github
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 
 bench: setup
 	@$(RUN) -m tests.bench

@@ -8,7 +8,13 @@ Rollback: rollback_infrastructure takes a commit back (P16); the state keeps its
 Carries out P08, P09, P10, P11 (and D13, D28). The image that runs is kept: releases go through deploy_application.
 """
 
-from tasks import approval, infrastructure, rds, terraform
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks import approval, git, infrastructure, rds, terraform
 from tasks import change_lock as lock
 from tasks import secretsmanager as secrets
 from tasks.command_line import run
@@ -22,6 +28,7 @@ from tasks.terraform_plan import require_no_loss
 def deploy_infrastructure(
     environment: EnvironmentName,
     image: str | None = None,
+    commit: Annotated[str | None, Field(pattern="^[0-9a-f]{7,40}$")] = None,
     allow_loss: list[str] | None = None,
     approved_plan: str | None = None,
     dry_run: bool = False,
@@ -31,6 +38,7 @@ def deploy_infrastructure(
     Args:
         environment: Which environment to change.
         image: Digest of the image that a new environment starts with; an existing one keeps its own.
+        commit: Whose Terraform code it is, a merged one; empty takes what is checked out where this runs, as it is.
         allow_loss: Addresses of stateful resources that this plan may destroy or replace.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan and change nothing.
@@ -38,15 +46,31 @@ def deploy_infrastructure(
     with phase("check"):
         say(f"terraform {terraform.require_terraform()}")
         lock.require_free(environment)
-        inputs = infrastructure.read_inputs(environment, image)
+        code = git.exported(git.require_merged(commit), "terraform") if commit else nullcontext(terraform.SOURCE)
+    with code as source:
+        return _deploy(environment, source, image, allow_loss or [], approved_plan, dry_run)
+
+
+def _deploy(
+    environment: EnvironmentName,
+    source: Path,
+    image: str | None,
+    allow_loss: list[str],
+    approved_plan: str | None,
+    dry_run: bool,
+) -> str:
+    with phase("look up"):
+        inputs = infrastructure.read_inputs(environment, image, source)
     password = inputs.password or secrets.make_password()
-    with terraform.workspace(environment, inputs.variables, {"db_password": password}) as workspace:
+    with terraform.workspace(environment, inputs.variables, {"db_password": password}, source) as workspace:
         with phase("plan"):
             terraform.init(workspace)
             terraform.free_state(workspace)
             plan = terraform.plan(workspace)
             infrastructure.show_plan(plan)
-            require_no_loss(plan, allow_loss or [])
+            require_no_loss(plan, allow_loss)
+            say(f"policy: nothing is lost that was not named ({', '.join(allow_loss) or 'nothing was'})")
+            say(f"cost: {plan.billed()}")
         if dry_run:
             return plan.hash
         if not plan.is_empty:

@@ -26,6 +26,11 @@ class Approval(RunInput):
     reason: str = Field("", description="Why, or why not")
 
 
+def key_of(plan_hash: str) -> str:
+    """What the waiting run is asked under: whoever answers can tell which plan it is about."""
+    return f"approve-{plan_hash}"
+
+
 def require_approval(environment: str, plan_hash: str, summary: str, approved_plan: str | None) -> None:
     """Go on only when this very plan is approved.
 
@@ -65,13 +70,13 @@ def _ask(environment: str, plan_hash: str, summary: str) -> Approval:
         )
     question = Approval.with_initial_data(description=f"## Apply plan `{plan_hash}` to {environment}?\n\n{summary}")
     if runtime.deployment.id:  # another process can go on later: free this one
-        return suspend_flow_run(wait_for_input=question, timeout=WAIT_SECONDS, key=f"approve-{plan_hash}")
+        return suspend_flow_run(wait_for_input=question, timeout=WAIT_SECONDS, key=key_of(plan_hash))
     try:
         return pause_flow_run(
             wait_for_input=question,
             timeout=WAIT_SECONDS,
             poll_interval=POLL_SECONDS,
-            key=f"approve-{plan_hash}",
+            key=key_of(plan_hash),
         )
     except FlowPauseTimeout as error:
         _resume_by_ourselves()

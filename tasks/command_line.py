@@ -3,10 +3,15 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
+from uuid import UUID
 
-from prefect import Flow
+from prefect import Flow, get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import ParameterTypeError
 from prefect.settings import (
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
@@ -18,16 +23,14 @@ EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_NOT_APPROVED = 3
 SERVER_STARTUP_SECONDS = 90
+REPORT = "report"
 
 
 def run(procedure: Flow[..., Any]) -> NoReturn:
     """Run `procedure` with the command line's parameters and end with 0 only when it completed."""
-    shapes = procedure.parameters.properties
-    asked = {
-        name: _value(text, shapes[name])
-        for name, text in vars(_parser(procedure).parse_args()).items()
-        if text is not None
-    }
+    shapes, given = procedure.parameters.properties, vars(_parser(procedure).parse_args())
+    page: Path | None = given.pop(REPORT)
+    asked = {name: read_value(text, shapes[name]) for name, text in given.items() if text is not None}
     try:
         procedure.validate_parameters(asked)
     except (ParameterTypeError, ValueError) as error:
@@ -39,10 +42,20 @@ def run(procedure: Flow[..., Any]) -> NoReturn:
         }
     ):
         state: State[Any] = procedure(**asked, return_state=True)  # type: ignore[assignment]
+        if page:
+            with get_client(sync_client=True) as client:
+                page.write_text(read_report(client, UUID(str(state.state_details.flow_run_id))) or "")
     sys.stderr.write(f"{procedure.name}: {state.name}{f' - {state.message}' if state.message else ''}\n")
     if state.is_cancelled():
         sys.exit(EXIT_NOT_APPROVED)
     sys.exit(0 if state.is_completed() else EXIT_FAILED)
+
+
+def read_report(client: SyncPrefectClient, run_id: UUID) -> str | None:
+    """The page that a run left; None when it did not live to write one."""
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+    found = client.read_artifacts(artifact_filter=mine, sort=ArtifactSort.UPDATED_DESC)
+    return next((str(one.data) for one in found if one.type == "markdown"), None)
 
 
 def _parser(procedure: Flow[..., Any]) -> argparse.ArgumentParser:
@@ -51,6 +64,7 @@ def _parser(procedure: Flow[..., Any]) -> argparse.ArgumentParser:
         description=(procedure.description or "").replace("```\n", "").replace("\n```", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(f"--{REPORT}", type=Path, metavar="FILE", help="where to write the run's report, as Markdown")
     schema = procedure.parameters
     for name, shape in schema.properties.items():
         option = f"--{name.replace('_', '-')}"
@@ -71,7 +85,7 @@ def _help(shape: dict[str, Any]) -> str:
     return " ".join(word for word in words if word)
 
 
-def _value(text: str | bool, shape: dict[str, Any]) -> Any:
+def read_value(text: str | bool, shape: dict[str, Any]) -> Any:
     """JSON where it is JSON, else the text itself, as `prefect deployment run -p` reads it; but a commit whose sha
     looks like a number (1234567, 12e4567) is a text."""
     if not isinstance(text, str):

@@ -118,6 +118,25 @@ def make_revert(commit: Commit) -> Revert:
     return Revert(commit, head, made.stdout.strip())
 
 
+@probe
+def require_merged(commit: str) -> str:
+    """The full sha of a commit that is part of what is checked out or, after a look there, of origin's main branch.
+
+    Raises:
+        PreconditionFailed: nobody has merged it; its code is not run here.
+    """
+    _require_checkout()
+    for place in ("HEAD", "FETCH_HEAD"):
+        if place == "FETCH_HEAD" and _git("fetch", "--quiet", "origin", "HEAD", check=False).returncode:
+            break
+        if not _git("merge-base", "--is-ancestor", commit, place, check=False).returncode:
+            return _git("rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}").stdout.strip()
+    raise PreconditionFailed(
+        f"commit {commit} is neither part of HEAD nor of origin's main branch, expected a merged one. Merge it first,"
+        " or check it out and leave the commit out."
+    )
+
+
 @contextmanager
 def exported(commit: str, folder: str) -> Iterator[Path]:
     """The files below `folder` as they are in a commit, in a private place for as long as they are needed."""

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 def procedure(page: Callable[P, R]) -> Flow[P, R]:
-    """A flow named after its function, that leaves one report however it ends; a refused approval ends Cancelled."""
+    """A flow named after its function, that leaves one report however it ends; NotApproved ends it Cancelled."""
 
     @wraps(page)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -29,7 +29,7 @@ def procedure(page: Callable[P, R]) -> Flow[P, R]:
             with report.of_run(page.__name__, dict(asked.arguments)):
                 return page(*args, **kwargs)
         except NotApproved as refusal:
-            return Cancelled(message=str(refusal))
+            return Cancelled(name=NotApproved.__name__, message=str(refusal))
         finally:
             aws.caller.reset(token)
 

@@ -26,6 +26,19 @@ STATEFUL = frozenset(
         "aws_vpc",
     }
 )
+# Resources that are paid for by the hour or the month, whether they are used or not.
+BILLED = frozenset(
+    {
+        "aws_autoscaling_group",
+        "aws_db_instance",
+        "aws_eip",
+        "aws_kms_key",
+        "aws_lb",
+        "aws_nat_gateway",
+        "aws_secretsmanager_secret",
+        "aws_vpc_endpoint",
+    }
+)
 HASH_DIGITS = 12
 SECRET = "(sensitive)"  # noqa: S105 - what is shown instead of one
 
@@ -75,6 +88,11 @@ class Plan:
     def counts(self) -> str:
         by_action = Counter(change.action for change in self.changes)
         return ", ".join(f"{n} to {action}" for action, n in sorted(by_action.items())) or "nothing to change"
+
+    def billed(self) -> str:
+        """What is paid for and would come, go or change; how much it costs is for the cost review to say."""
+        found = [str(change) for change in self.changes if change.type in BILLED]
+        return "; ".join(found) or "no resource that is paid for by the hour comes, goes or changes"
 
     def table(self) -> str:
         """Markdown for the one who approves: losses first, creations last."""

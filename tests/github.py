@@ -30,6 +30,7 @@ class GitHub:
     stats: dict[str, tuple[int, int]] = field(default_factory=dict)
     refuses: str | None = None  # what GraphQL says instead of doing it
     failures: int = 0  # so many answers are 502
+    comments: list[dict[str, Any]] = field(default_factory=list)
 
     def add_pull(self, branch: str, **details: Any) -> dict[str, Any]:
         number = len(self.pulls) + 1
@@ -81,7 +82,18 @@ class GitHub:
         if found := re.fullmatch(r"/commits/(\w+)", rest):
             additions, deletions = self.stats[found[1]]
             return 200, {"stats": {"additions": additions, "deletions": deletions}}
+        if found := re.fullmatch(r"/issues/(\d+)/comments", rest):
+            return self._comment(int(found[1]), content) if method == "POST" else (200, self.comments)
+        if found := re.fullmatch(r"/issues/comments/(\d+)", rest):
+            self.comments[int(found[1]) - 1].update(content)
+            return 200, self.comments[int(found[1]) - 1]
         return 404, {"message": "Not Found"}
+
+    def _comment(self, issue: int, content: dict[str, Any], author: str = "github-actions[bot]") -> Answer:
+        number = len(self.comments) + 1
+        address = f"https://github.com/{self.name}/pull/{issue}#issuecomment-{number}"
+        self.comments.append({"id": number, "user": {"login": author}, "html_url": address, **content})
+        return 201, self.comments[-1]
 
     def _create(self, wanted: dict[str, Any]) -> Answer:
         if any(pull["head"]["ref"] == wanted["head"] for pull in self.open):
@@ -120,6 +132,8 @@ def serving(github: GitHub) -> Iterator[GitHub]:
 
         def do_POST(self) -> None:
             self._serve(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        do_PATCH = do_POST  # noqa: N815 - http.server's own naming
 
         def _serve(self, content: Any) -> None:
             given, asked = self.headers.get("Authorization"), urlsplit(self.path)

@@ -4,6 +4,7 @@ import importlib
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -36,6 +37,51 @@ def test_every_deployment_to_prod_that_changes_something_says_that_it_asks() -> 
     for entry in DEPLOYMENTS:
         if entry.get("parameters", {}).get("environment") == "prod" and "impact:none" not in entry["tags"]:
             assert "approval:required" in entry["tags"], entry
+
+
+@pytest.mark.parametrize("entry", DEPLOYMENTS, ids=lambda entry: f"{entry['entrypoint']}/{entry['name']}")
+def test_a_deployment_says_what_users_may_notice_and_how_long_it_takes(entry: dict[str, Any]) -> None:
+    tags = entry["tags"]
+    assert len({"impact:none", "impact:low", "impact:high"} & set(tags)) == 1
+    assert len([tag for tag in tags if re.fullmatch(r"expected:\d+m", tag)]) == 1
+    assert all(schedule["timezone"] == "UTC" for schedule in entry.get("schedules", []))
+
+
+def test_a_change_waits_for_the_one_before_it() -> None:
+    for entry in DEPLOYMENTS:
+        if (
+            "dry_run" in _parameters(entry)
+            and "impact:none" not in entry["tags"]
+            and "environment" in _parameters(entry)
+        ):
+            assert entry["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}, entry
+
+
+@pytest.mark.parametrize("entry", [e for e in DEPLOYMENTS if "patch_instances" in e["entrypoint"]], ids=str)
+def test_patches_begin_inside_the_maintenance_window(entry: dict[str, Any]) -> None:
+    """Sunday 02:00-05:00 UTC, early enough to end in it."""
+    minute, hour, _, _, weekday = entry["schedules"][0]["cron"].split()
+    assert (int(hour), weekday) == (2, "0")
+    assert int(minute) < 30
+
+
+@pytest.mark.parametrize(("name", "days", "months"), [("review_cost", "3", "*"), ("run_drill", "", "1,4,7,10")])
+def test_what_the_runbook_reviews_is_scheduled_as_soon_as_it_exists(name: str, days: str, months: str) -> None:
+    """Cost on the third of the month, when the month before is closed; a drill each quarter."""
+    crons = [
+        schedule["cron"].split()
+        for entry in DEPLOYMENTS
+        if entry["entrypoint"] == f"flows.{name}.{name}"
+        for schedule in entry.get("schedules", [])
+    ]
+    if name in PROCEDURES:
+        assert any(cron[2].startswith(days) and cron[3] == months for cron in crons), crons
+
+
+def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
+    module, _, name = entry["entrypoint"].rpartition(".")
+    shapes: dict[str, Any] = getattr(importlib.import_module(module), name).parameters.properties
+    return shapes
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))

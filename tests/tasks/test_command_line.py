@@ -6,7 +6,7 @@ import pytest
 
 from flows.deploy_application import deploy_application
 from flows.rollback_infrastructure import rollback_infrastructure
-from tasks.command_line import _value
+from tasks.command_line import read_value
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ from tasks.command_line import _value
     ],
 )
 def test_a_text_is_read_as_the_parameter_wants_it(flow: Any, name: str, text: str, value: object) -> None:
-    assert _value(text, flow.parameters.properties[name]) == value
+    assert read_value(text, flow.parameters.properties[name]) == value

@@ -1,0 +1,102 @@
+"""Telling people: by Slack, Teams, e-mail, PagerDuty or a web hook, whatever the addresses in Prefect say.
+
+The Secret block `notification-url` holds Apprise addresses, one a line (slack://..., mailto://..., pagerduty://...).
+What should wake somebody goes to those of `notification-page` instead, where it exists.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import apprise
+from prefect.blocks.system import Secret
+from prefect.variables import Variable
+
+from tasks.errors import RunbookError
+from tasks.kinds import action
+from tasks.on_call import Priority, read_on_call
+
+USUAL, PAGE = "notification-url", "notification-page"
+TOLD = "runbook_told"  # the Variable that remembers what was told, so that it is told once
+LONGEST = 3500  # characters; Slack cuts a message at 4,000
+
+
+class NotTold(RunbookError):
+    """Nobody was told, and somebody should have been."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """The same trouble has the same key, however often it is seen."""
+
+    key: str
+    priority: Priority
+    title: str
+    text: str
+
+
+@action
+def tell(notices: Sequence[Notice]) -> tuple[str, ...]:
+    """Tell people of each trouble once, and forget those that are over, so that they are told when they come back.
+
+    A run that is killed between the sending and the remembering tells twice: better than not at all.
+
+    Returns:
+        What was done, a line for each notice.
+    """
+    told = _remembered()
+    lines = []
+    for notice in notices:
+        if notice.key in told:
+            lines.append(f"{notice.priority} {notice.title}: told already, {told[notice.key]}")
+            continue
+        lines.append(f"{notice.priority} {notice.title}: {send(notice, datetime.now(UTC))}")
+        told[notice.key] = datetime.now(UTC).isoformat(timespec="seconds")
+        _remember(told)
+    _remember({key: when for key, when in told.items() if key in {notice.key for notice in notices}})
+    return tuple(lines)
+
+
+def send(notice: Notice, now: datetime) -> str:
+    """Where it went.
+
+    Raises:
+        NotTold: there is no address, or one did not take it.
+    """
+    first = read_on_call().plan_escalation(notice.priority, now)
+    wakes = any(step.by != "message" for step in first)
+    block = PAGE if wakes and _addresses(PAGE) else USUAL
+    addresses = _addresses(block)
+    if not addresses:
+        raise NotTold(
+            f"nobody was told of {notice.title}: Prefect has no Secret block {USUAL}, expected one with Apprise"
+            f" addresses. Save it in the UI (Blocks), or: prefect block create secret"
+        )
+    now_told = "; ".join(str(step) for step in first if not step.after)
+    channel = apprise.Apprise()
+    if not all(channel.add(address) for address in addresses):
+        raise NotTold(
+            f"an address in the Secret block {block} is none that Apprise knows, expected such as slack://..."
+        )
+    body = f"{notice.text[:LONGEST]}\n\n{now_told}"
+    if not channel.notify(title=f"[{notice.priority}] {notice.title}", body=body):
+        raise NotTold(f"not every address in the Secret block {block} took the notice {notice.title}: is it reachable?")
+    return f"told through {block}: {now_told}"
+
+
+def _addresses(block: str) -> list[str]:
+    try:
+        found = Secret.load(block)
+    except ValueError:  # Prefect's word for a block that does not exist
+        return []
+    return str(found.value.get_secret_value()).split()  # type: ignore[union-attr]
+
+
+def _remembered() -> dict[str, str]:
+    known: Any = Variable.get(TOLD)
+    return dict(known) if isinstance(known, dict) else {}
+
+
+def _remember(told: dict[str, str]) -> None:
+    Variable.set(TOLD, dict(told), overwrite=True)

@@ -1,0 +1,132 @@
+"""People are told of trouble once, through a web hook that stands for Slack, Teams, mail and pager."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from prefect import flow, get_client
+from prefect.blocks.system import Secret
+from prefect.states import Completed, Failed
+from prefect.variables import Variable
+
+from flows.watch_runs import plan_priority, watch_runs
+from tasks.notification import PAGE, TOLD, USUAL
+from tasks.watched_runs import Trouble
+
+CANARY = "canary-in-an-address"
+
+
+@contextmanager
+def sink(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that Apprise can send to, and what arrived there."""
+    arrived: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            arrived.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing on the terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"json://127.0.0.1:{server.server_port}/{CANARY}", arrived
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    yield
+    Variable.unset(TOLD)
+    for block in (USUAL, PAGE):
+        try:
+            Secret.delete(block)
+        except ValueError:
+            pass
+
+
+@pytest.fixture
+def broken() -> Iterator[Any]:
+    """A deployment to prod whose last run is red; called, it gets a green one."""
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow(flow(lambda: None, name="verify-something"))
+        deployment = client.create_deployment(flow_id, "prod", tags=["impact:none", "expected:5m"])
+
+        def end(state: Any) -> None:
+            run = client.create_flow_run_from_deployment(deployment)
+            client.set_flow_run_state(run.id, state, force=True)
+
+        end(Failed(message="the copy lacks 3 rows"))
+        yield lambda: end(Completed())
+        client.delete_deployment(deployment)
+
+
+def watch() -> Any:
+    return watch_runs(return_state=True)  # type: ignore[call-overload]
+
+
+def about(arrived: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in arrived if "verify-something" in one["title"]]
+
+
+def test_a_red_run_is_told_once_to_whoever_is_on_call_and_again_when_it_comes_back(broken: Any) -> None:
+    with sink() as (address, arrived), sink() as (pager, woken):
+        Secret(value=address).save(USUAL)
+        assert watch().is_completed()
+        (notice,) = about(arrived)
+        assert notice["title"] == "[P2] verify-something/prod: red"
+        assert "the copy lacks 3 rows" in notice["message"]
+        assert "level 1: Engineer" in notice["message"]
+        assert watch().is_completed()
+        assert len(about(arrived)) == 1
+        broken()
+        assert watch().is_completed()
+        assert len(about(arrived)) == 1
+        assert not any("verify-something" in key for key in Variable.get(TOLD))
+        Secret(value=pager).save(PAGE)
+        assert woken == []
+
+
+def test_what_wakes_somebody_goes_to_the_pager(broken: Any) -> None:
+    with sink() as (address, arrived), sink() as (pager, woken):
+        Secret(value=address).save(USUAL)
+        Secret(value=pager).save(PAGE)
+        assert watch().is_completed()
+    assert about(arrived) == []
+    assert len(about(woken)) == 1
+
+
+def test_when_nobody_can_be_told_the_watch_is_red_and_keeps_no_secret(broken: Any) -> None:
+    assert "no Secret block notification-url" in str(watch().message)
+    with sink(status=500) as (address, arrived):
+        Secret(value=address).save(USUAL)
+        state = watch()
+    assert state.is_failed()
+    assert arrived
+    assert "is it reachable?" in str(state.message)
+    assert CANARY not in str(state.message)
+    assert not Variable.get(TOLD)
+
+
+@pytest.mark.parametrize(
+    ("deployment", "kind", "tags", "priority"),
+    [
+        ("deploy-application/prod", "red", ("approval:required",), "P1"),
+        ("verify-backup/prod", "overdue", (), "P2"),
+        ("deploy-application/prod", "too long", ("approval:required",), "P2"),
+        ("deploy-application/dev", "red", (), "P3"),
+    ],
+)
+def test_production_comes_first(deployment: str, kind: Any, tags: tuple[str, ...], priority: str) -> None:
+    assert plan_priority(Trouble(kind, deployment, tags, "key", "text")) == priority
