@@ -102,8 +102,7 @@ def recover_database(
         plan = _let_writers_in(where, plan, lease)
         with phase("adopt"):
             lease.require_held()
-            recovery.record(plan, adopting_at=recovery.now())
-            adoption.adopt(environment, swap.settle(plan.copy))
+            adoption.adopt(plan, swap.settle(plan.copy))
             plan = recovery.record(plan, ended_at=recovery.now())
     return plan.hash
 

@@ -64,7 +64,7 @@ def undo_recovery(
             _reopen(where, plan, lease)
         with phase("adopt"):
             if plan.adopting_at:
-                adoption.adopt(environment, swap.settle(plan.source))
+                adoption.adopt(plan, swap.settle(plan.source))
             else:
                 say("Terraform's state never had another instance")
         with phase("clean up"):
@@ -100,7 +100,8 @@ def _reopen(where: Environment, plan: Recovery, lease: Lease) -> None:
         infrastructure.require_serving(plan.environment)
         verifier_role.ensure_secret(plan.environment)
         recovery.record(plan, reopened_at=recovery.now())
-        say(f"writers are in again; they were kept out since {plan.closed_at or 'this run began'}")
+        closed_at = plan.undoing_at if plan.let_in_at else plan.closed_at or plan.verified_at
+        say(f"writers are in again; they were kept out since {closed_at}")
 
 
 def _enter(plan: Recovery, resource_id: str) -> Address:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tasks import aws, infrastructure, terraform, terraform_imports
+from tasks import aws, infrastructure, recovery, terraform, terraform_imports
 from tasks.database_state import find_resource_id
-from tasks.environment import PROJECT, EnvironmentName
+from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tasks.kinds import action
 from tasks.rds import DBInstance
+from tasks.recovery import Recovery
 from tasks.report import say
 from tasks.terraform import LOCK_TIMEOUT, Workspace
 from tasks.terraform_plan import Change, Plan, require_no_loss
@@ -20,25 +21,27 @@ OWN = ("module.rds.", "module.monitoring.", "module.outputs.")
 MOVED_FILE = "moved.tfstate"
 
 
-def adopt(environment: EnvironmentName, db: DBInstance) -> None:
+def adopt(plan: Recovery, db: DBInstance) -> None:
     """Until a fresh plan is empty.
 
     Raises:
         PreconditionFailed: the code asks for more than this; nothing of it was applied. The database serves.
     """
+    environment = plan.environment
     inputs = infrastructure.read_inputs(environment)
     variables = {**inputs.variables, "db_identifier": db.id}
     with terraform.workspace(environment, variables, inputs.secrets) as workspace:
         terraform.init(workspace)
         terraform.free_state(workspace)
+        recovery.record(plan, adopting_at=recovery.now())
         terraform_imports.forget(workspace, _others_logs(environment, db))
         move_record(workspace, db)
         terraform_imports.write_imports(workspace, _find_logs(workspace, db))
-        plan = terraform.plan(workspace)
-        infrastructure.show_plan(plan)
-        require_only_adoption(plan)
-        if not plan.is_empty:
-            terraform.apply(workspace, plan)
+        changes = terraform.plan(workspace)
+        infrastructure.show_plan(changes)
+        require_only_adoption(changes)
+        if not changes.is_empty:
+            terraform.apply(workspace, changes)
         terraform.require_nothing_to_do(workspace)
     say(f"Terraform's state has {db}, {db.resource_id}, and a fresh plan is empty")
 

@@ -31,7 +31,9 @@ def require_no_loss(plan: Recovery, *, accept_loss: bool) -> None:
     Raises:
         PreconditionFailed: users may have written into the recovered database; what they did is named.
     """
-    if not plan.let_in_at or plan.undoing_at:
+    if plan.undoing_at:
+        return say(f"it is {plan.state}, and goes on")
+    if not plan.let_in_at:
         return say("nobody has written into the recovered database: undoing it loses nothing")
     told = describe_losses(plan)
     say(f"undoing it loses what was {told}")
