@@ -26,7 +26,6 @@ from tasks import (
     infrastructure,
     production_database,
     recovered_copy,
-    recovery,
     recovery_plan,
     residue,
     restored_copy,
@@ -37,12 +36,13 @@ from tasks import (
     writers,
 )
 from tasks import change_lock as lock
+from tasks import database_recovery as recovery
 from tasks.change_lock import Lease
 from tasks.command_line import run
+from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.postgres import Address
 from tasks.procedure import procedure
-from tasks.recovery import CutOver, Damage, Recovery, Request
 from tasks.report import phase, say
 from tasks.verdict import Verdict, require_good
 

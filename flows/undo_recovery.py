@@ -15,19 +15,19 @@ from tasks import (
     autoscaling,
     infrastructure,
     production_database,
-    recovery,
     recovery_undo,
     swap,
     verifier_role,
     writers,
 )
 from tasks import change_lock as lock
+from tasks import database_recovery as recovery
 from tasks.change_lock import Lease
 from tasks.command_line import run
+from tasks.database_recovery import Recovery
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.postgres import Address
 from tasks.procedure import procedure
-from tasks.recovery import Recovery
 from tasks.report import phase, say
 
 NAME = "undo-recovery"

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tasks import acm, application, autoscaling, aws, elbv2, rds, recovery, secretsmanager
+from tasks import acm, application, autoscaling, aws, elbv2, rds, secretsmanager
+from tasks import database_recovery as recovery
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
 from tasks.finding import Attention, Finding, judge

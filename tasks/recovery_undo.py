@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from tasks import losses, production_database, rds, recovered_copy, swap
+from tasks.database_recovery import Recovery
 from tasks.errors import PreconditionFailed
 from tasks.kinds import action
-from tasks.recovery import Recovery
 from tasks.report import say
 
 
