@@ -19,7 +19,7 @@ from typing import Any
 
 from lab.clock import Clock
 from lab.docker_run import DockerError, DockerRun
-from lab.processes import spawn, stop
+from lab.processes import freeze, spawn, stop
 from lab.pull import DAEMON, ImageConfig
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -57,6 +57,7 @@ class Container:
     _started_at: float = 0.0
     _restart_at: float | None = None
     _ended: bool = False
+    _frozen: bool = False
 
     @property
     def rootfs(self) -> Path:
@@ -82,7 +83,7 @@ class Container:
             words = f'exec: "{command[0]}": {error.strerror or error}'
             raise DockerError(f"{DAEMON} failed to create task for container: {words}") from error
         self._process, self._started_at, self._restart_at = process, time.monotonic(), None
-        self._since = time.time()
+        self._since, self._frozen = time.time(), False
         self._reader = threading.Thread(target=self._read, args=(process,), name=f"container-{self.id}", daemon=True)
         self._reader.start()
 
@@ -154,11 +155,19 @@ class Container:
         """`docker stop`: SIGTERM, ten seconds, SIGKILL; then nothing of it is left."""
         with self._lifecycle:
             self._ended = True
+        if self._frozen:
+            self._kill_rest()
         if self._process:
             stop(self._process)
             self._kill_rest()
         if self._reader:
             self._reader.join(LAST_LINES_SECONDS)
+
+    def freeze(self, frozen: bool) -> None:
+        """To the world a container that stands still is one that no packet reaches, and none leaves."""
+        if frozen != self._frozen and self._process and self.pid:
+            freeze(self._process, frozen)
+            self._frozen = frozen
 
     def revive(self) -> None:
         """`docker start`, as the daemon does after a reboot for what it is to restart."""

@@ -19,7 +19,7 @@ from lab.instance_shell import AGENT_STOPPED, INSTANCE_MARK
 from lab.instances import enter, finish_termination
 from lab.lab import Lab
 from lab.processes import end_marked
-from lab.pull import Pulled, find_image, unpack
+from lab.pull import DAEMON, Pulled, find_image, unpack
 
 BOOT_SECONDS = 20.0
 FORGET_SECONDS = 3600.0
@@ -34,9 +34,9 @@ def all_instances() -> Iterator[Any]:
 
 
 def instance_address(instance_id: str) -> str | None:
-    """The loopback address on which this instance's ports answer, or None when it has ended."""
+    """The loopback address on which this instance's ports answer, or None when it has ended or is cut off."""
     for instance in all_instances():
-        if instance.id == instance_id and instance.state not in GONE:
+        if instance.id == instance_id and instance.state not in GONE and not instance.cut_off:
             address: str = instance.address
             return address
     return None
@@ -82,6 +82,8 @@ class ElasticComputeCloud:
         amis.install()
 
     def tick(self) -> None:
+        for _, _, backend in ec2_backends.iter_backends():
+            instances.note_cut_off(backend)
         for instance in all_instances():
             machine = self._machines.get(instance.id)
             if instance.state == "terminated":
@@ -90,6 +92,8 @@ class ElasticComputeCloud:
                 machine = self._machines[instance.id] = self._new_machine(instance)
             if not machine.busy:
                 self._advance(machine, instance)
+            if machine.container:
+                machine.container.freeze(instance.cut_off)
             self._send_lines(machine)
             machine.tell_docker()
         running = [one for one in self._machines.values() if one.instance.state == "running"]
@@ -145,6 +149,8 @@ class ElasticComputeCloud:
         self._run_container(machine, run)
 
     def _run_container(self, machine: Machine, run: DockerRun) -> None:
+        if machine.instance.cut_off:
+            raise DockerError(f"{DAEMON} pulling {run.image.text}: net/http: request canceled: i/o timeout")
         with self.lab.lock:
             pulled = find_image(run.image)
         machine.record("docker", f"pulling {run.image.text}: {len(pulled.layers)} layers, digest {pulled.digest}")

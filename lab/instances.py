@@ -1,8 +1,8 @@
 """moto's EC2 instances with AWS's states: what a call asks for is begun at once, and true when the work is done.
 
 Extends moto's Instance by `address` (its own loopback address, also its PrivateIpAddress), `console` (the lines of its
-boot), `running_since` and `terminated_at` (time.monotonic(), or None), `wants_reboot`, and `cpu_utilization` (percent
-of its virtual CPUs in the last minute, or None).
+boot), `running_since` and `terminated_at` (time.monotonic(), or None), `wants_reboot`, `cpu_utilization` (percent of
+its virtual CPUs in the last minute, or None), and `cut_off` (a network ACL lets nothing pass to its subnet).
 """
 
 import copy
@@ -19,6 +19,7 @@ from moto.ec2.utils import filter_iam_instance_profiles
 from lab.amis import resolve
 from lab.clock import Clock
 from lab.extend import AWSError, Method, around, operation
+from lab.lost_zones import cut_off_subnets
 from lab.network import Network
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -30,7 +31,7 @@ def install(network: Network, clock: Clock) -> None:
     @around(Instance, "__init__")
     def init(original: Method, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        self.console, self.wants_reboot = [], False
+        self.console, self.wants_reboot, self.cut_off = [], False, False
         self.running_since = self.terminated_at = self.cpu_utilization = None
         _move_to_address(self, network.address("instance"))
         enter(self, "pending")
@@ -44,6 +45,13 @@ def install(network: Network, clock: Clock) -> None:
     Instance.instance_status = Instance.system_status = status
     _install_launch()
     operation(General, "GetConsoleOutput")(get_console_output)
+
+
+def note_cut_off(backend: Any) -> None:
+    subnets = cut_off_subnets(backend)
+    for reservation in backend.reservations.values():
+        for instance in reservation.instances:
+            instance.cut_off = instance.subnet_id in subnets
 
 
 def _move_to_address(instance: Any, address: str) -> None:

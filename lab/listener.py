@@ -12,13 +12,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError, web
 from multidict import CIMultiDict
 from yarl import URL
 
 from lab.target_group import Target, TargetGroup
 
-CONNECT_SECONDS = 10.0  # AWS's own, not to be set
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"} | {
     "transfer-encoding",
     "upgrade",
@@ -126,7 +125,9 @@ class Listener:
         began = time.monotonic()
         try:
             status, headers, payload = await self._ask(group, target, request, body)
-        except TimeoutError:
+        except TimeoutError as error:
+            if isinstance(error, ConnectionTimeoutError):
+                self._count("TargetConnectionErrorCount", arn)
             return self._refuse(504)
         except (ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             if isinstance(error, ConnectionRefusedError) or "Connect" in type(error).__name__:
@@ -143,13 +144,14 @@ class Listener:
     ) -> tuple[int, CIMultiDict[str], bytes]:
         """One try, as AWS does: a request that a target did not answer is not sent to another one."""
         if target.address is None:
-            raise TimeoutError
+            await asyncio.sleep(group.settings["unreachable_after"])
+            raise ConnectionTimeoutError
         async with self.session.request(
             request.method,
             URL(group.url(target) + request.raw_path, encoded=True),
             headers=self._headers_for_target(request),
             data=body,
-            timeout=ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=self.idle_timeout),
+            timeout=ClientTimeout(sock_connect=group.settings["connect_timeout"], sock_read=self.idle_timeout),
             allow_redirects=False,
             ssl=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

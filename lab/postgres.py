@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from psycopg2 import sql
 
 from lab.postgres_binaries import Binaries, find_binaries, give_away, run_as
-from lab.processes import spawn, stop
+from lab.processes import freeze, spawn, stop
 
 SUPERUSER = "rdsadmin"
 PORT = 5432
@@ -66,6 +66,7 @@ class Cluster:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     binaries: Binaries = field(default_factory=find_binaries)
     process: "subprocess.Popen[bytes] | None" = None
+    frozen: bool = False
 
     @classmethod
     @contextmanager
@@ -164,7 +165,14 @@ class Cluster:
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the server: SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one."""
         if self.process is not None:
+            self.freeze(False)
             stop(self.process, how)
+
+    def freeze(self, frozen: bool) -> None:
+        """To its clients a server that stands still is one that no packet reaches."""
+        if frozen != self.frozen and self.process is not None and self.running:
+            freeze(self.process, frozen)
+        self.frozen = frozen
 
     def reload(self) -> None:
         if self.process is not None and self.running:

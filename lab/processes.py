@@ -73,6 +73,17 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM)
     return process.wait()
 
 
+def freeze(process: subprocess.Popen[bytes], frozen: bool) -> None:
+    """Let `process` and all that it started stand still, or go on."""
+    try:
+        leader = psutil.Process(process.pid)
+        every = [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for one in every:
+        _signal(one, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+
 def end_all(home: Path) -> None:
     """End every process of the lab in `home` but this one: ask, then kill, until none is left."""
     how = signal.SIGTERM

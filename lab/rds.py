@@ -26,6 +26,7 @@ from lab import (
 )
 from lab.extend import Method, around
 from lab.lab import Lab
+from lab.lost_zones import is_lost
 from lab.postgres import Cluster
 from lab.rds_backups import AutomatedBackups
 from lab.rds_exports import Exports
@@ -67,7 +68,7 @@ class RDS:
                 self.retained += [instance.backups] if instance.backups.retained else []
             elif not (instance.changing or instance.adjusting) and instance.reachable and not instance.gone.is_set():
                 self._reconcile(instance)
-            if instance.reachable:
+            if _can_be_asked(instance):
                 rds_archiving.ship_when_due(instance)
         for backups in self._automated_backups():
             backups.expire(utc_now())
@@ -78,17 +79,25 @@ class RDS:
         if self.lab.minutes.count == self._metrics_minute or (self._measuring and not self._measuring.done()):
             return
         self._metrics_minute = self.lab.minutes.count
-        if alive := [each for each in self.instances.values() if each.reachable and each.cluster.running]:
+        if alive := [each for each in self.instances.values() if _can_be_asked(each)]:
             self._measuring = self.lab.work(self._metrics.collect, alive)
 
     def _reconcile(self, instance: Instance) -> None:
-        if instance.db.status != "available":
+        db = instance.db
+        if db.status != "available":
+            return
+        lost = is_lost(db, db.availability_zone)
+        if lost and db.multi_az and not is_lost(db, db.secondary_availability_zone):
+            instance.begin(rds_lifecycle.fail_over, "DB_INSTANCE_FAILOVER_UNREACHABLE", "available")
+            return
+        instance.cluster.freeze(lost)
+        if lost:
             return
         if not instance.cluster.running:
             instance.begin(rds_lifecycle.recover)
         elif instance.appliable():
             instance.begin_quietly(rds_lifecycle.apply_parameters)
-        elif due := rds_modify.due_in_window(instance.db):
+        elif due := rds_modify.due_in_window(db):
             instance.begin(rds_modify.modify, due)
         elif instance.backups.is_due(utc_now()):
             instance.begin(rds_automated_backups.back_up_daily)
@@ -193,6 +202,10 @@ class RDS:
         DBInstance.address = property(lambda db: (endpoint(db) or {}).get("Address"))
         DBInstance.db_parameter_group_status_list = property(groups)
         DBInstance.latest_restorable_time = property(restorable)
+
+
+def _can_be_asked(instance: Instance) -> bool:
+    return instance.reachable and instance.cluster.running and not instance.cluster.frozen
 
 
 def _new_resource_id() -> str:

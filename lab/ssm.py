@@ -57,7 +57,7 @@ class SystemsManager:
     def tick(self) -> None:
         for instance in all_instances():
             has_agent = instance_shell.has_agent(self.lab.home / "instances" / instance.id)
-            ssm_agents.ping(instance, self.lab.clock, has_agent)
+            ssm_agents.ping(instance, self.lab.clock, has_agent and not instance.cut_off)
         for _, _, backend in ssm_backends.iter_backends():
             for command in commands(backend):
                 if command.is_open:

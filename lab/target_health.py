@@ -33,6 +33,7 @@ STOPPED: Health = ("unused", "Target.InvalidState", "Target is in the stopped st
 # An app and a network don't get faster with the lab's clock, so these are the shortest real ones.
 SHORTEST_INTERVAL_SECONDS = 0.1
 SHORTEST_TIMEOUT_SECONDS = 1.0
+CONNECT_SECONDS = 10.0  # AWS's own, not to be set
 
 
 def install() -> None:
@@ -177,6 +178,8 @@ def wanted_state(group: Any, clock: Clock) -> dict[str, Any]:
     registered = [one for one in group.targets.values() if not is_stopped(group, one)]
     return {
         "protocol": group.protocol,
+        "connect_timeout": CONNECT_SECONDS,
+        "unreachable_after": max(clock.seconds(CONNECT_SECONDS), SHORTEST_TIMEOUT_SECONDS),
         "delay_idle": clock.seconds(delay),
         "delay_in_flight": max(delay, clock.seconds(delay)),
         "health_check": {

@@ -3,6 +3,8 @@
 import ssl
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
@@ -106,6 +108,13 @@ def require_every_instance_serves(
     with _visitor(environment) as visitor:
         alive = _meet_everyone(visitor, Health, instance_ids, versions)
         return alive + _meet_everyone(visitor, Readiness, instance_ids, versions)
+
+
+@contextmanager
+def visitor(environment: Environment) -> Iterator[Callable[[], Visit]]:
+    """One who comes back: a call is a request to /ready through the load balancer."""
+    with _visitor(environment) as client:
+        yield lambda: _visit(client)
 
 
 def visit(environment: Environment, requests: int) -> tuple[Visit, ...]:

@@ -1,8 +1,9 @@
 """Every component of an environment, looked at once: what `make health-check ENV=` asks (P65)."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from tasks import acm, application, autoscaling, aws, elbv2, rds, secretsmanager
+from tasks import acm, application, autoscaling, aws, elbv2, rds, rds_events, secretsmanager
 from tasks import database_recovery as recovery
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
@@ -11,6 +12,7 @@ from tasks.kinds import probe
 
 EXPIRY_WARNING_DAYS = 30
 EXPECTED_PORTS = [80, 443]
+EVENTS_SHOWN = 3
 
 
 @probe
@@ -51,7 +53,9 @@ def _group(environment: Environment) -> str:
 def _database(environment: Environment) -> str:
     db = rds.describe_db_instance.fn(environment.db_identifier)
     if db.status != "available":
-        raise VerificationFailed(f"{db} is {db.status!r}, expected 'available'")
+        events = rds_events.find_events(db.id, datetime.now(UTC) - rds_events.DAY)
+        told = "; ".join(str(event) for event in events[-EVENTS_SHOWN:]) or "none"
+        raise VerificationFailed(f"{db} is {db.status!r}, expected 'available'. RDS's last events: {told}")
     if not db.encrypted or not db.backup_retention_days:
         raise VerificationFailed(f"{db} is encrypted: {db.encrypted}, keeps backups {db.backup_retention_days} days")
     if db.parameters != "in-sync" or db.pending:

@@ -73,6 +73,8 @@ class DBInstance:
     deletion_protection: bool
     tags: Mapping[str, str]
     resource_id: str
+    zone: str
+    standby_zone: str | None
 
     def __str__(self) -> str:
         return f"RDS instance {self.id}"
@@ -164,6 +166,21 @@ def change_master_password(identifier: str, password: SecretStr) -> None:
     wait_until_available(identifier)
 
 
+def reboot_with_failover(identifier: str) -> None:
+    """Have the standby promoted. One that is being rebooted is left to it: an answer may have been lost.
+
+    Raises:
+        PreconditionFailed: RDS does something else with it now. Nothing was changed.
+    """
+    rds = _rds()
+    try:
+        rds.reboot_db_instance(DBInstanceIdentifier=identifier, ForceFailover=True)
+    except rds.exceptions.InvalidDBInstanceStateFault as error:
+        db = describe_db_instance.fn(identifier)
+        if db.status != "rebooting":
+            raise PreconditionFailed(f"{db} is {db.status!r}, expected 'available'. Wait for it, then again") from error
+
+
 def wait_until_available(
     identifier: str, *, timeout_seconds: float = AVAILABLE_SECONDS, usual_seconds: float | None = None
 ) -> DBInstance:
@@ -230,4 +247,6 @@ def _read(db: Any) -> DBInstance:
         deletion_protection=db.get("DeletionProtection", False),
         tags=tags_of(db.get("TagList")),
         resource_id=db["DbiResourceId"],
+        zone=db.get("AvailabilityZone", ""),
+        standby_zone=db.get("SecondaryAvailabilityZone"),
     )

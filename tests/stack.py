@@ -41,11 +41,14 @@ class Stack:
     certificate: str = ""
     subnets: list[str] = field(default_factory=list)
     asg: str = f"{NAME}-asg"
+    secret: str = "arn:aws:secretsmanager:eu-north-1:123456789012:secret:none"
+    source: Path = LIGHT
+    grace_seconds: int = 60  # of AWS's; the application itself takes longer than the small release to start
 
     def push(self, version: str, behaviour: str = "good", **labels: str) -> str:
         """Push a release; its digest."""
         if version not in self.images:
-            command = [sys.executable, "-m", "lab", "--home", self.lab["home"], "push", str(LIGHT)]
+            command = [sys.executable, "-m", "lab", "--home", self.lab["home"], "push", str(self.source)]
             command += ["--repository", PROJECT, "--tag", version, "--target", "app"]
             for name, value in {"VERSION": version, "BEHAVIOUR": behaviour, **labels}.items():
                 command += ["--build-arg", f"{name}={value}"]
@@ -112,9 +115,20 @@ class Stack:
         raise TimeoutError(f"the stack does not serve after {SERVING_SECONDS} s: {states}")
 
 
-def build_stack(lab: dict[str, Any], clients: Callable[[str], Any], instances: int = 2) -> Stack:
-    """Instances of release 1.0.0 behind a load balancer, with the parameters through which the flows find them."""
+def build_stack(
+    lab: dict[str, Any],
+    clients: Callable[[str], Any],
+    instances: int = 2,
+    database: Callable[[Stack], str] | None = None,
+) -> Stack:
+    """Instances of release 1.0.0 behind a load balancer, with the parameters through which the flows find them.
+
+    Args:
+        database: makes one for the application itself, which then runs instead of the small release; its secret's ARN.
+    """
     stack = Stack(clients, lab)
+    if database:
+        stack.source, stack.grace_seconds = ROOT, 3000
     clients("ecr").create_repository(
         repositoryName=PROJECT, imageTagMutability="IMMUTABLE", imageScanningConfiguration={"scanOnPush": True}
     )
@@ -122,6 +136,8 @@ def build_stack(lab: dict[str, Any], clients: Callable[[str], Any], instances: i
     state_backend.ensure_lock_table.fn()
     clients("logs").create_log_group(logGroupName=f"/aws/ec2/{NAME}")
     _build_network(stack)
+    if database:
+        stack.secret = database(stack)
     _build_group(stack, instances)
     _build_alarms(stack)
     _publish_outputs(stack)
@@ -177,7 +193,8 @@ def _build_group(stack: Stack, instances: int) -> None:
     user_data = (
         "#!/bin/bash\ndocker run -d --restart=always -p 5000:5000 --log-driver=awslogs"
         f" --log-opt awslogs-group=/aws/ec2/{NAME} --log-opt awslogs-stream=$INSTANCE_ID"
-        f" -e INSTANCE_ID=$INSTANCE_ID {stack.images['1.0.0']}\n"
+        f" -e INSTANCE_ID=$INSTANCE_ID -e AWS_REGION=eu-north-1 -e DB_SECRET_ARN={stack.secret}"
+        f" {stack.images['1.0.0']}\n"
     )
     ami = stack.clients("ssm").get_parameter(
         Name="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
@@ -199,7 +216,7 @@ def _build_group(stack: Stack, instances: int) -> None:
         VPCZoneIdentifier=",".join(stack.subnets),
         TargetGroupARNs=[stack.target_group],
         HealthCheckType="ELB",
-        HealthCheckGracePeriod=60,
+        HealthCheckGracePeriod=stack.grace_seconds,
         DefaultInstanceWarmup=10,
     )
 
@@ -242,7 +259,7 @@ def _publish_outputs(stack: Stack) -> None:
         "launch_template_id": stack.template,
         "ecr_repository_url": stack.images["1.0.0"].partition("@")[0],
         "db_identifier": f"{NAME}-db",
-        "db_secret_arn": "arn:aws:secretsmanager:eu-north-1:123456789012:secret:none",
+        "db_secret_arn": stack.secret,
         "backup_bucket": f"{NAME}-database-backups-123456789012",
         "export_role_arn": f"arn:aws:iam::123456789012:role/{NAME}-rds-s3-export",
         "export_kms_key_arn": "arn:aws:kms:eu-north-1:123456789012:key/none",

@@ -34,6 +34,8 @@ DB = DBInstance(
     deletion_protection=True,
     tags={},
     resource_id="db-ONE",
+    zone="eu-north-1a",
+    standby_zone="eu-north-1b",
 )
 
 
