@@ -50,13 +50,14 @@ def undo_recovery(
         lock.require_free(environment)
         plan = recovery_undo.require_undoable(recovery.find_recovery(environment), environment)
     with phase("plan"):
-        say(f"undo {plan.hash}: {plan}; {plan.state}")
+        undoing = recovery_undo.hash_of(plan)
+        say(f"plan {undoing}: undo: {plan}; {plan.state}")
         recovery_undo.require_no_loss(plan, accept_loss=accept_loss)
     if dry_run:
-        return plan.hash
+        return undoing
     if not plan.undoing_at:
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, f"undo: {plan}; {plan.state}", approved_plan)
+            approval.require_approval(environment, undoing, f"undo: {plan}; {plan.state}", approved_plan)
     with lock.change_lock(environment, NAME) as lease:
         plan = recovery.record(plan, undoing_at=recovery.now())
         if plan.verified_at:
@@ -70,7 +71,7 @@ def undo_recovery(
         with phase("clean up"):
             recovery_undo.put_away(plan)
             recovery.forget(plan)
-    return plan.hash
+    return undoing
 
 
 def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:

@@ -1,5 +1,6 @@
 """Whether a recovery can be taken back, what that would lose, and where the recovered instance ends."""
 
+import hashlib
 from datetime import datetime
 
 from tasks import losses, production_database, rds, recovered_copy, swap
@@ -24,6 +25,11 @@ def require_undoable(found: Recovery | None, environment: str) -> Recovery:
             f" python -m flows.recover_database --environment {environment} --damaged-at {found.damaged_at}"
         )
     return found
+
+
+def hash_of(plan: Recovery) -> str:
+    """Of the undoing: a yes to the recovery is none to this."""
+    return hashlib.sha256(f"undo {plan.run_id} {plan.hash} {plan.let_in_at}".encode()).hexdigest()[:12]
 
 
 def require_no_loss(plan: Recovery, *, accept_loss: bool) -> None:

@@ -59,7 +59,7 @@ def test_a_recovery_that_was_begun_goes_on_and_one_that_ended_is_not_done_again(
     later = replace(ASKED, damaged_at=DAMAGED_AT + timedelta(hours=5))
     assert recovery.find_begun(ENDED, later) is None
     for found, asked in ((BEGUN, later), (replace(BEGUN, undoing_at="2026-11-24T15:00:00+00:00"), ASKED)):
-        with pytest.raises(PreconditionFailed, match="a recovery did not come to its end"):
+        with pytest.raises(PreconditionFailed, match="a recovery is unfinished"):
             recovery.find_begun(found, asked)
 
 
