@@ -16,6 +16,7 @@ from pydantic import Field
 
 from tasks import approval, git, infrastructure, rds, terraform
 from tasks import change_lock as lock
+from tasks import database_recovery as recovery
 from tasks import secretsmanager as secrets
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
@@ -46,6 +47,7 @@ def deploy_infrastructure(
     with phase("check"):
         say(f"terraform {terraform.require_terraform()}")
         lock.require_free(environment)
+        recovery.require_none_unfinished(environment)
         code = git.exported(git.require_merged(commit), "terraform") if commit else nullcontext(terraform.SOURCE)
     with code as source:
         return _deploy(environment, source, image, allow_loss or [], approved_plan, dry_run)

@@ -26,7 +26,6 @@ from tasks import (
     infrastructure,
     production_database,
     recovered_copy,
-    recovery,
     recovery_plan,
     residue,
     restored_copy,
@@ -37,12 +36,13 @@ from tasks import (
     writers,
 )
 from tasks import change_lock as lock
+from tasks import database_recovery as recovery
 from tasks.change_lock import Lease
 from tasks.command_line import run
+from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.postgres import Address
 from tasks.procedure import procedure
-from tasks.recovery import CutOver, Damage, Recovery, Request
 from tasks.report import phase, say
 from tasks.verdict import Verdict, require_good
 
@@ -87,8 +87,10 @@ def recover_database(
         say(f"plan {plan.hash}: {plan}")
         if not plan.closed_at:
             recovery_plan.show_losses(plan)
+    if plan.ended_at:
+        say(f"this very recovery {plan.state}: to do it again, undo it first")
+        infrastructure.require_serving(environment)
     if dry_run or plan.ended_at:
-        say(f"this recovery {plan.state}")
         return plan.hash
     if not plan.begun_at:
         with phase("approve"):
@@ -96,14 +98,13 @@ def recover_database(
     with lock.change_lock(environment, NAME) as lease:
         plan = recovery.begin(plan)
         if not plan.verified_at:
-            with _withdrawn_on_failure(plan):
+            with _withdrawn_on_failure(plan, lease):
                 plan = _restore_and_verify(where, plan, timedelta(minutes=window_minutes))
         plan = _cut_over(where, plan, lease)
         plan = _let_writers_in(where, plan, lease)
         with phase("adopt"):
             lease.require_held()
-            recovery.record(plan, adopting_at=recovery.now())
-            adoption.adopt(environment, swap.settle(plan.copy))
+            adoption.adopt(plan, swap.settle(plan.copy))
             plan = recovery.record(plan, ended_at=recovery.now())
     return plan.hash
 
@@ -197,14 +198,14 @@ def _enter(plan: Recovery, resource_id: str) -> Address:
 
 
 @contextmanager
-def _withdrawn_on_failure(plan: Recovery) -> Iterator[None]:
-    """What does not become production is removed, and nobody waits for it any more."""
+def _withdrawn_on_failure(plan: Recovery, lease: Lease) -> Iterator[None]:
+    """What does not become production is removed, and nobody waits for it any more; unless another run took over."""
     verified = False
     try:
         yield
         verified = True
     finally:
-        if not verified:
+        if not verified and not lease.lost:
             with phase("clean up"):
                 recovered_copy.remove(plan)
                 mine = residue.find_own(plan.environment)

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from tasks import rds, residue
+from tasks.database_recovery import RECOVERY, Recovery
 from tasks.errors import VerificationFailed
 from tasks.kinds import action, probe
 from tasks.production_database import choose_point
 from tasks.rds import DBInstance
-from tasks.recovery import RECOVERY, Recovery
 from tasks.residue_kinds import EXPIRES_AT, FLOW, MARKS, RUN_ID
 from tasks.restored_copy import GRACE, POINT, REQUESTED_AT, Restore
 

@@ -151,7 +151,7 @@ def judge(environment: Environment, one: Examination, depth: Depth, *, with_muta
 
 def judge_by_use(environment: Environment, one: Examination, depth: Depth) -> list[Verdict]:
     """L5, the last: the application writes into the copy, so that no other layer can be judged any more."""
-    return [judge_application(environment, one.copy, one.restore.tags)] if depth in WITH_APPLICATION else []
+    return [judge_application(environment, one.copy, one.restore.marks)] if depth in WITH_APPLICATION else []
 
 
 @probe

@@ -1,11 +1,6 @@
 provider "aws" {
   region = var.region
 
-  # The marks of a recovery: whose a kept instance is, and until when.
-  ignore_tags {
-    key_prefixes = ["runbook:"]
-  }
-
   default_tags {
     tags = {
       Project     = var.project_name
