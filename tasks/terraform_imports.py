@@ -17,15 +17,6 @@ LOCAL_BACKEND = f'terraform {{\n  backend "local" {{\n    path = "{COPY_FILE}"\n
 MOST_ROUNDS = 6  # what is found in one round names what is looked for in the next: a network, its tables, their routes
 
 
-@probe
-def list_addresses(workspace: Workspace) -> tuple[str, ...]:
-    """Every managed resource in the state; none when there is no state."""
-    outcome = workspace.run("state", "list")
-    if outcome.code and "No state file was found" not in outcome.text:
-        raise PreconditionFailed(f"terraform state list failed for {workspace.environment}: {outcome.text[-900:]}")
-    return tuple(line for line in outcome.text.splitlines() if outcome.code == 0 and ".data." not in f".{line}")
-
-
 def use_copy(workspace: Workspace, record: str | None) -> None:
     """Let this workspace stand on a copy of `record`, or on no state, so that what it plans can touch nothing."""
     (workspace.folder / BACKEND_FILE).write_text(LOCAL_BACKEND)
