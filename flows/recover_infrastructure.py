@@ -12,7 +12,8 @@ Carries out P63, P64 (and D16). Started again, it goes on where it was; with not
 """
 
 import time
-from collections.abc import Sequence
+
+from pydantic import SecretStr
 
 from tasks import (
     approval,
@@ -29,7 +30,7 @@ from tasks import change_lock as lock
 from tasks import secretsmanager as secrets
 from tasks.change_lock import Lease
 from tasks.command_line import run
-from tasks.environment import EnvironmentName, describe_environment
+from tasks.environment import PROJECT, EnvironmentName, describe_environment
 from tasks.finding import table
 from tasks.lost_database import Backup
 from tasks.lost_environment import Recovery, look
@@ -38,7 +39,7 @@ from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.terraform import Workspace
 from tasks.terraform_plan import require_additions_only
-from tasks.verdict import Verdict, require_good
+from tasks.verdict import require_good
 
 NAME = "recover-infrastructure"
 
@@ -103,7 +104,7 @@ def _recover(recovery: Recovery) -> None:
                 if recovery.backup or not found:
                     rds.set_master_password(environment, password)
                 if recovery.backup:
-                    _require_good(lost_database.judge(environment, password, recovery.backup))
+                    _accept(environment, password, recovery.backup)
             with phase("apply"):
                 plan, _ = terraform_imports.plan_with_imports(workspace, recovery.ids)
                 require_additions_only(plan)
@@ -141,10 +142,14 @@ def _restore(workspace: Workspace, recovery: Recovery, backup: Backup, lease: Le
     lost_database.wait_until_restored(wanted.values["identifier"])
 
 
-def _require_good(verdicts: Sequence[Verdict]) -> None:
+def _accept(environment: EnvironmentName, password: SecretStr, backup: Backup) -> None:
+    """Only what was proven becomes the database, and it is proven before anybody writes into it again."""
+    db = rds.settle(f"{PROJECT}-{environment}-db")
+    verdicts = lost_database.judge(db, password, backup)
     for verdict in verdicts:
         say(f"{verdict}: {'; '.join(verdict.facts)}")
     require_good(verdicts)
+    lost_database.accept(db, backup)
 
 
 if __name__ == "__main__":

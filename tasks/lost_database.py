@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from tasks import aws, baseline, catalogue, content, db_snapshots, heartbeats, rds
 from tasks.baseline import Baseline
-from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tasks.kinds import action, probe
 from tasks.postgres import Address, open_session
 from tasks.rds import DBInstance
+from tasks.report import say
 from tasks.residue import as_list
 from tasks.verdict import Verdict
 
@@ -30,7 +30,8 @@ FOUNDATION = (
     "module.rds.aws_db_parameter_group.main",
     "module.rds.aws_cloudwatch_log_group.export",
 )
-RESTORED_FROM = "runbook:restored-from"
+# The first from its creation call until it is judged, the second from then on, for whoever wonders.
+RESTORING_FROM, RESTORED_FROM = "runbook:restoring-from", "runbook:restored-from"
 RESTORE_SECONDS = 4 * 3600.0  # AWS: 10 to 30 minutes for a small database; a large one takes hours
 STATEMENT_SECONDS = 1800.0
 # Any time will do: while the environment was being lost, the application may have been down for long.
@@ -69,22 +70,17 @@ def list_backups(identifier: str) -> tuple[Backup, ...]:
     return tuple(sorted([*_automated_backups(identifier), *snapshots], key=lambda one: one.complete_to))
 
 
-def choose_backup(
-    identifier: str, db: DBInstance | None, backups: Sequence[Backup], *, is_known: bool
-) -> Backup | None:
-    """What the database comes back from: the backup that holds most, or the one that a killed run began with.
-
-    Args:
-        is_known: to Terraform's state, so that nothing is to be done with it.
+def choose_backup(identifier: str, db: DBInstance | None, backups: Sequence[Backup]) -> Backup | None:
+    """What the database comes back from: the backup that holds most, or the one that a killed run began with; None
+    when it was not lost.
 
     Raises:
-        PreconditionFailed: it is gone and has no backup, or is about to be gone. Nothing was changed.
+        PreconditionFailed: there is no such backup, or the database is about to be gone. Nothing was changed.
     """
     if db and db.status == "deleting":
         raise PreconditionFailed(f"{db} is 'deleting', expected it to be there or gone. Wait until it is gone")
     if db:
-        begun = (one for one in backups if one.mark == db.tags.get(RESTORED_FROM))
-        return None if is_known else next(begun, None)
+        return _begun(db, backups)
     if not backups:
         raise PreconditionFailed(
             f"RDS instance {identifier} is gone and has neither retained automated backups nor a snapshot, expected"
@@ -105,7 +101,7 @@ def begin_restore(backup: Backup, wanted: Mapping[str, Any]) -> None:
     client, identifier = _rds(), wanted["identifier"]
     if rds.find(identifier):
         return
-    settings = {**_settings(wanted), "Tags": as_list({**wanted["tags_all"], RESTORED_FROM: backup.mark})}
+    settings = {**_settings(wanted), "Tags": as_list({**wanted["tags_all"], RESTORING_FROM: backup.mark})}
     if backup.is_snapshot:
         client.restore_db_instance_from_db_snapshot(
             DBInstanceIdentifier=identifier, DBSnapshotIdentifier=backup.id, **settings
@@ -129,17 +125,23 @@ def wait_until_restored(identifier: str) -> DBInstance:
     return rds.wait_until_available(identifier, timeout_seconds=RESTORE_SECONDS)
 
 
+@action
+def accept(db: DBInstance, backup: Backup) -> None:
+    """It was judged and found good: from here on it is the database, and no run takes it for one on its way."""
+    _rds().add_tags_to_resource(ResourceName=db.arn, Tags=as_list({RESTORED_FROM: backup.mark}))
+    _rds().remove_tags_from_resource(ResourceName=db.arn, TagKeys=[RESTORING_FROM])
+
+
 @probe
-def judge(environment: str, password: SecretStr, backup: Backup) -> list[Verdict]:
+def judge(db: DBInstance, password: SecretStr, backup: Backup) -> list[Verdict]:
     """What can be said of it before anybody writes into it again.
 
     A snapshot that `snapshot_database` took is compared row by row with the records of its content; of any other
     backup only the structure and the chain of heartbeats speak.
     """
-    db = rds.describe_db_instance.fn(f"{PROJECT}-{environment}-db")
     address = Address(db.address or "", db.settings.port, db.database, db.master_user, password)
     account = aws.client("sts").get_caller_identity()["Account"]
-    bucket = f"{PROJECT}-{environment}-database-backups-{account}"  # as module backups names it
+    bucket = f"{db.id.removesuffix('-db')}-database-backups-{account}"  # as module backups names it
     records = [_find_record(bucket, backup, when) for when in ("before", "after")]
     with open_session(address, STATEMENT_SECONDS, read_only=True) as session:
         return list(_judge(session, backup, *records))
@@ -151,7 +153,7 @@ def _judge(session: connection, backup: Backup, before: Baseline | None, after: 
     if before and after:
         yield content.compare_around_backup(session, before.content, after.content).verdict
     else:
-        yield Verdict(content.LAYER, (), (f"not compared: there is no record of what {backup.id} holds",))
+        say(f"{content.LAYER}: not proven, there is no record of what {backup.id} holds")
 
 
 def _find_record(bucket: str, backup: Backup, when: str) -> Baseline | None:
@@ -160,6 +162,18 @@ def _find_record(bucket: str, backup: Backup, when: str) -> Baseline | None:
         return baseline.find_in_bucket(bucket, f"{backup.id}/{when}") if backup.is_snapshot else None
     except aws.client("s3").exceptions.NoSuchBucket:
         return None
+
+
+def _begun(db: DBInstance, backups: Sequence[Backup]) -> Backup | None:
+    """The backup that it is just being restored from."""
+    mark = db.tags.get(RESTORING_FROM)
+    found = next((one for one in backups if one.mark == mark), None)
+    if mark and not found:
+        raise PreconditionFailed(
+            f"{db} was restored from {mark} and never judged, and that backup is gone, expected it to be there."
+            f" Nothing was changed. Judge the database yourself, and take its tag {RESTORING_FROM} away"
+        )
+    return found
 
 
 def _automated_backups(identifier: str) -> Iterable[Backup]:

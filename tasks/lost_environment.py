@@ -20,7 +20,7 @@ from tasks.infrastructure import Inputs, read_inputs
 from tasks.lost_database import Backup
 from tasks.lost_state import Record, Way, plan_record
 from tasks.report import say
-from tasks.terraform_plan import Plan, require_additions_only
+from tasks.terraform_plan import HASH_DIGITS, Plan, require_additions_only
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,11 @@ class Recovery:
 
     @property
     def hash(self) -> str:
-        """Of what is decided: the same for a run that resumes. What follows from it only adds."""
+        """Of what is decided, and of what changes in what is there: creations and imports only follow from it, so that
+        a run that resumes mostly has the same."""
         decided = (self.inputs.environment, self.way, self.origin, self.inputs.variables["image"])
-        return hashlib.sha256(repr(decided).encode()).hexdigest()[:12]
+        updates = [str(change) for change in self.plan.changes if change.action == "update"]
+        return hashlib.sha256(repr([*decided, *updates]).encode()).hexdigest()[:HASH_DIGITS]
 
     def lines(self) -> list[str]:
         return [
@@ -67,12 +69,11 @@ def look(environment: EnvironmentName, way: Way, image: str | None) -> Recovery:
     record = plan_record(state_versions.find_versions(address), way)
     say(str(record))
     inputs = read_inputs(environment, image or _release(environment))
+    origin, backup = _find_database(environment)
     dying = inventory_storage.list_dying(environment)
     copy = state_versions.read_body(address, record.version) if record.version else None
     with terraform.workspace(environment, inputs.variables, inputs.secrets) as rehearsal:
         terraform_imports.use_copy(rehearsal, copy)
-        known = terraform_imports.list_addresses(rehearsal)
-        origin, backup = _find_database(environment, is_known=lost_database.ADDRESS in known)
         plan, ids = terraform_imports.plan_with_imports(rehearsal)
     require_additions_only(plan)
     return Recovery(inputs, way, record, origin, backup, dying, plan, ids)
@@ -90,10 +91,10 @@ def _release(environment: EnvironmentName) -> str | None:
     )
 
 
-def _find_database(environment: EnvironmentName, *, is_known: bool) -> tuple[str, Backup | None]:
+def _find_database(environment: EnvironmentName) -> tuple[str, Backup | None]:
     identifier = f"{PROJECT}-{environment}-db"
     db, backups = rds.find(identifier), lost_database.list_backups(identifier)
-    for one in backups:
-        say(f"backup: {one}")
-    backup = lost_database.choose_backup(identifier, db, backups, is_known=is_known)
+    backup = lost_database.choose_backup(identifier, db, backups)
+    for one in backups if backup else ():
+        say(f"RDS has {one}")
     return backup.mark if backup else db.tags.get(lost_database.RESTORED_FROM, "") if db else "", backup

@@ -17,19 +17,10 @@ LOCAL_BACKEND = f'terraform {{\n  backend "local" {{\n    path = "{COPY_FILE}"\n
 MOST_ROUNDS = 6  # what is found in one round names what is looked for in the next: a network, its tables, their routes
 
 
-@probe
-def list_addresses(workspace: Workspace) -> tuple[str, ...]:
-    """Every managed resource in the state; none when there is no state."""
-    outcome = workspace.run("state", "list")
-    if outcome.code and "No state file was found" not in outcome.text:
-        raise PreconditionFailed(f"terraform state list failed for {workspace.environment}: {outcome.text[-900:]}")
-    return tuple(line for line in outcome.text.splitlines() if outcome.code == 0 and ".data." not in f".{line}")
-
-
 @action
 def forget(workspace: Workspace, addresses: Sequence[str]) -> None:
     """Take those of them that are in the state out of it; what they stand for stays as it is."""
-    known = [one for one in list_addresses.fn(workspace) if one in set(addresses)]
+    known = [one for one in _list_addresses(workspace) if one in set(addresses)]
     if not known:
         return
     outcome = workspace.run("state", "rm", LOCK_TIMEOUT, *known)
@@ -80,3 +71,11 @@ def write_imports(workspace: Workspace, ids: Mapping[str, str]) -> None:
 
 def _block(ids: Mapping[str, str], address: str) -> str:
     return f"import {{\n  to = {address}\n  id = {json.dumps(ids[address])}\n}}\n"
+
+
+def _list_addresses(workspace: Workspace) -> list[str]:
+    """Every managed resource in the state; none when there is no state."""
+    outcome = workspace.run("state", "list")
+    if outcome.code and "No state file was found" not in outcome.text:
+        raise PreconditionFailed(f"terraform state list failed for {workspace.environment}: {outcome.text[-900:]}")
+    return [line for line in outcome.text.splitlines() if outcome.code == 0 and ".data." not in f".{line}"]

@@ -12,9 +12,14 @@ WAIT = {"Delay": 1, "MaxAttempts": 120}
 Client = Callable[[str], Any]
 
 
-def lose_everything(client: Client) -> None:
-    """What Terraform built, save for a bucket that is not empty, and what AWS keeps of what is deleted."""
-    client("rds").delete_db_instance(DBInstanceIdentifier=DB, SkipFinalSnapshot=True, DeleteAutomatedBackups=False)
+def lose_everything(client: Client, final_snapshot: str = "") -> None:
+    """What Terraform built, save for a bucket that is not empty, and what AWS keeps of what is deleted.
+
+    Args:
+        final_snapshot: its name, if there is one; else RDS retains the automated backups.
+    """
+    kept = {"FinalDBSnapshotIdentifier": final_snapshot} if final_snapshot else {"SkipFinalSnapshot": True}
+    client("rds").delete_db_instance(DBInstanceIdentifier=DB, DeleteAutomatedBackups=bool(final_snapshot), **kept)
     _lose_machines(client)
     client("rds").get_waiter("db_instance_deleted").wait(DBInstanceIdentifier=DB, WaiterConfig=WAIT)
     client("rds").delete_db_subnet_group(DBSubnetGroupName=DB)

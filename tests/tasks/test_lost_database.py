@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import PreconditionFailed
-from tasks.lost_database import RESTORED_FROM, Backup, choose_backup
+from tasks.lost_database import RESTORED_FROM, RESTORING_FROM, Backup, choose_backup
 
 NOW = datetime(2026, 11, 26, 14, 30, tzinfo=UTC)
 SNAPSHOT = Backup("final", "manual snapshot", NOW, NOW + timedelta(minutes=1), True)
@@ -20,8 +20,8 @@ def database(status: str = "available", **tags: str) -> Any:
     return SimpleNamespace(status=status, tags=tags)
 
 
-def choose(db: Any, backups: tuple[Backup, ...] = BACKUPS, *, is_known: bool = False) -> Backup | None:
-    return choose_backup("shop-db", db, backups, is_known=is_known)
+def choose(db: Any, backups: tuple[Backup, ...] = BACKUPS) -> Backup | None:
+    return choose_backup("shop-db", db, backups)
 
 
 def test_a_database_that_is_gone_comes_back_from_what_holds_most() -> None:
@@ -35,12 +35,17 @@ def test_a_database_that_is_gone_without_a_backup_is_said_to_be_lost() -> None:
 
 def test_a_database_that_was_never_lost_is_left_alone() -> None:
     assert choose(database()) is None
+    assert choose(database(**{RESTORED_FROM: SNAPSHOT.mark})) is None
 
 
-def test_a_restore_that_a_killed_run_began_goes_on_from_the_same_backup_until_it_is_adopted() -> None:
-    begun = database("creating", **{RESTORED_FROM: SNAPSHOT.mark})
+def test_a_restore_that_a_killed_run_began_goes_on_from_the_same_backup() -> None:
+    begun = database("creating", **{RESTORING_FROM: SNAPSHOT.mark})
     assert choose(begun, (*BACKUPS, replace(RETAINED, id="db-XYZ"))) is SNAPSHOT
-    assert choose(begun, is_known=True) is None
+
+
+def test_a_restore_whose_backup_is_gone_is_not_taken_for_proven() -> None:
+    with pytest.raises(PreconditionFailed, match="never judged"):
+        choose(database(**{RESTORING_FROM: SNAPSHOT.mark}), (RETAINED,))
 
 
 def test_a_database_that_is_just_being_deleted_is_waited_for_by_a_person() -> None:
