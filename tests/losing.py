@@ -66,11 +66,17 @@ def _lose_instances(ec2: Any) -> None:
 
 
 def _lose_ways_out(ec2: Any) -> None:
+    """What was lost before is still shown for a while."""
     for one in ec2.describe_nat_gateways(Filters=OWN)["NatGateways"]:
-        ec2.delete_nat_gateway(NatGatewayId=one["NatGatewayId"])
+        if one["State"] == "available":
+            ec2.delete_nat_gateway(NatGatewayId=one["NatGatewayId"])
     for one in ec2.describe_addresses(Filters=OWN)["Addresses"]:
         ec2.release_address(AllocationId=one["AllocationId"])
-    endpoints = [one["VpcEndpointId"] for one in ec2.describe_vpc_endpoints(Filters=OWN)["VpcEndpoints"]]
+    endpoints = [
+        one["VpcEndpointId"]
+        for one in ec2.describe_vpc_endpoints(Filters=OWN)["VpcEndpoints"]
+        if one["State"].lower() == "available"
+    ]
     ec2.delete_vpc_endpoints(VpcEndpointIds=endpoints)
     for one in ec2.describe_internet_gateways(Filters=OWN)["InternetGateways"]:
         gateway = one["InternetGatewayId"]
