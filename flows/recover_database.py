@@ -41,9 +41,11 @@ from tasks.change_lock import Lease
 from tasks.command_line import run
 from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
+from tasks.evidence import Evidence
 from tasks.postgres import Address
 from tasks.procedure import procedure
 from tasks.report import phase, say
+from tasks.restored_copy import Restore, Restored
 from tasks.verdict import Verdict, require_good
 
 NAME = "recover-database"
@@ -99,7 +101,7 @@ def recover_database(
         plan = recovery.begin(plan)
         if not plan.verified_at:
             with _withdrawn_on_failure(plan, lease):
-                plan = _restore_and_verify(where, plan, timedelta(minutes=window_minutes))
+                plan = _verify(where, *_restore(where, plan, timedelta(minutes=window_minutes)))
         plan = _cut_over(where, plan, lease)
         plan = _let_writers_in(where, plan, lease)
         with phase("adopt"):
@@ -109,45 +111,45 @@ def recover_database(
     return plan.hash
 
 
-def _restore_and_verify(where: Environment, plan: Recovery, window: timedelta) -> Recovery:
+def _restore(where: Environment, plan: Recovery, window: timedelta) -> tuple[Recovery, Restore, Restored]:
     with phase("restore"):
         source = recovery_plan.describe_source(where, plan)
         restore = recovered_copy.plan_restore(plan, source, window)
         say(str(restore))
+        usual = evidence.usual_restore_seconds(evidence.list_recent(where))
         restored_copy.wait_until_restorable(restore)
         restored_copy.begin_restore(restore)
         recovered_copy.take_over(plan, restore)
-        restored = restored_copy.wait_until_restored(
-            restore, evidence.usual_restore_seconds(evidence.list_recent(where))
-        )
-        plan = recovery.record(plan, copy=restored.instance.resource_id)
+        restored = restored_copy.wait_until_restored(restore, usual)
+        say(f"{restore.copy_id} was restored in {restored.seconds:.0f} s")
+        return recovery.record(plan, copy=restored.instance.resource_id), restore, restored
+
+
+def _verify(where: Environment, plan: Recovery, restore: Restore, restored: Restored) -> Recovery:
+    with phase("verify"):
+        began, believed = datetime.now(UTC), plan.damage == "deleted"
         password = production_database.read_address(plan.environment, restored.instance).password
         copy = restored_copy.open_copy(restored.instance, password)
-        say(f"{restore.copy_id} was restored in {restored.seconds:.0f} s")
-    with phase("verify"):
-        began, found = datetime.now(UTC), evidence.find(where, plan.run_id)
         one = verification.begin_examination(
-            where,
-            restore,
-            copy,
-            allow_deleted=plan.damage == "deleted",
-            ask_source=plan.damage == "deleted" and not plan.is_lost,
+            where, restore, copy, allow_deleted=believed, ask_source=believed and not plan.is_lost
         )
 
-        def record(verdicts: Sequence[Verdict], of: str | None = None) -> evidence.Evidence:
+        def record(verdicts: Sequence[Verdict], of: str | None = None) -> Evidence:
             seconds = (datetime.now(UTC) - began).total_seconds()
             return evidence.record(where, str(restore.point), restored.seconds, seconds, verdicts, of, plan.run_id)
 
+        found = evidence.find(where, plan.run_id)
         if found is None or found.copy != restore.copy:
             verdicts = [restored_copy.judge_instance(where.environment, restore)]
             found = record([*verdicts, *verification.judge(where, one, "full", with_mutants=False)], restore.copy)
-        found = record([*found.verdicts, *verification.judge_by_use(where, one, "full")], restore.copy)
+        if not verification.is_judged_by_use(found.verdicts):
+            found = record([*found.verdicts, *verification.judge_by_use(where, one, "full")], restore.copy)
         for line in evidence.page(found, ()):
             say(line)
         require_good(found.verdicts)
+        verified = recovery.record(plan, verified_at=recovery.now())
         record(found.verdicts)
-        recovered_copy.keep(plan)
-    return recovery.record(plan, verified_at=recovery.now())
+    return verified
 
 
 def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
@@ -155,6 +157,7 @@ def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
     with phase("close to writers"):
         lease.require_held()
         if not plan.closed_at:
+            recovered_copy.keep(plan)
             writers.keep_out(_enter(plan, plan.copy))
             closed_at = recovery.now() if plan.is_lost else writers.keep_out(_enter(plan, plan.source))
             plan = recovery.record(plan, closed_at=closed_at)

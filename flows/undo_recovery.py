@@ -15,6 +15,7 @@ from tasks import (
     autoscaling,
     infrastructure,
     production_database,
+    recovered_copy,
     recovery_undo,
     swap,
     verifier_role,
@@ -77,7 +78,7 @@ def undo_recovery(
 def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:
     with phase("close to writers"):
         lease.require_held()
-        if not plan.reopened_at:
+        if not plan.reopened_at and recovered_copy.find_copy(plan):
             writers.keep_out(_enter(plan, plan.copy))
         if plan.let_in_at:
             say(f"lost is what was {recovery_undo.describe_losses(plan)}")

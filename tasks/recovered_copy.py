@@ -53,7 +53,7 @@ def keep(recovery: Recovery) -> DBInstance:
     if found is None:
         raise VerificationFailed(
             f"the recovered instance {recovery.copy_id} is gone, expected it to be kept. Production serves as before:"
-            " start this again"
+            f" python -m flows.undo_recovery --environment {recovery.environment}, then start this again"
         )
     source = rds.find_by_resource_id(recovery.source)
     wanted = rds.describe_upkeep(source.id) if source else {"DeletionProtection": recovery.is_protected}
