@@ -13,14 +13,13 @@ Carries out P63, P64 (and D16). Started again, it goes on where it was; with not
 
 import time
 
-from pydantic import SecretStr
-
 from tasks import (
     approval,
     health,
     infrastructure,
     inventory_storage,
     lost_database,
+    lost_state,
     rds,
     state_versions,
     terraform,
@@ -101,10 +100,9 @@ def _recover(recovery: Recovery) -> None:
             with phase("database"):
                 if recovery.backup:
                     _restore(workspace, recovery, recovery.backup, lease)
-                if recovery.backup or not found:
+                    _accept(environment, recovery.backup)
+                elif not found:
                     rds.set_master_password(environment, password)
-                if recovery.backup:
-                    _accept(environment, password, recovery.backup)
             with phase("apply"):
                 plan, _ = terraform_imports.plan_with_imports(workspace, recovery.ids)
                 require_additions_only(plan)
@@ -117,7 +115,7 @@ def _recover(recovery: Recovery) -> None:
 
 def _put_state_right(workspace: Workspace, record: Record) -> None:
     if record.lost:
-        state_versions.set_aside(workspace.state, record.lost)
+        lost_state.set_aside(workspace.state, record.lost)
     if record.restore:
         state_versions.make_readable(workspace.state, record.restore)
     terraform.init(workspace)
@@ -142,8 +140,11 @@ def _restore(workspace: Workspace, recovery: Recovery, backup: Backup, lease: Le
     lost_database.wait_until_restored(wanted.values["identifier"])
 
 
-def _accept(environment: EnvironmentName, password: SecretStr, backup: Backup) -> None:
-    """Only what was proven becomes the database, and it is proven before anybody writes into it again."""
+def _accept(environment: EnvironmentName, backup: Backup) -> None:
+    """Only what was proven becomes the database. Until Terraform adopts it, with the secret's password, nobody else
+    knows the password that it has."""
+    password = secrets.make_password()
+    rds.set_master_password(environment, password)
     db = rds.settle(f"{PROJECT}-{environment}-db")
     verdicts = lost_database.judge(db, password, backup)
     for verdict in verdicts:

@@ -71,7 +71,7 @@ def look(environment: EnvironmentName, way: Way, image: str | None) -> Recovery:
     inputs = read_inputs(environment, image or _release(environment))
     origin, backup = _find_database(environment)
     dying = inventory_storage.list_dying(environment)
-    copy = state_versions.read_body(address, record.version) if record.version else None
+    copy = state_versions.read_body(address, record.version.id).decode() if record.version else None
     with terraform.workspace(environment, inputs.variables, inputs.secrets) as rehearsal:
         terraform_imports.use_copy(rehearsal, copy)
         plan, ids = terraform_imports.plan_with_imports(rehearsal)
