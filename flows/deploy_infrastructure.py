@@ -3,6 +3,7 @@
 When:     after a merged change to terraform/, or by hand in an emergency; CI runs this very procedure.
 Impact:   as the plan says; a plan that destroys or replaces a database, bucket, load balancer ... is refused unless
           each is named in allow_loss. Running instances keep what they run.
+          A database that was lost is not replaced by an empty one: recover_infrastructure brings it back.
 Rollback: rollback_infrastructure takes a commit back (P16); the state keeps its versions.
 
 Carries out P08, P09, P10, P11 (and D13, D28). The image that runs is kept: releases go through deploy_application.
@@ -14,7 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import approval, git, infrastructure, rds, terraform
+from tasks import approval, git, infrastructure, lost_database, rds, terraform
 from tasks import change_lock as lock
 from tasks import database_recovery as recovery
 from tasks import secretsmanager as secrets
@@ -48,6 +49,7 @@ def deploy_infrastructure(
         say(f"terraform {terraform.require_terraform()}")
         lock.require_free(environment)
         recovery.require_none_unfinished(environment)
+        lost_database.require_not_lost(environment)
         code = git.exported(git.require_merged(commit), "terraform") if commit else nullcontext(terraform.SOURCE)
     with code as source:
         return _deploy(environment, source, image, allow_loss or [], approved_plan, dry_run)

@@ -5,8 +5,8 @@ When:     an environment is gone in whole or in part, or its Terraform state is.
 Impact:   it only makes, adopts and updates: a plan that destroys or replaces anything is refused. What still serves
           goes on serving. The database comes back as of its newest backup; what was written after it is lost, and the
           report says how much that is.
-Rollback: nothing was destroyed. A database whose backup turns out bad is not adopted: delete it, and the next run
-          restores it anew. The state keeps its versions.
+Rollback: nothing was destroyed. A database whose backup turns out bad is not adopted: delete it, and name another
+          backup. The state keeps its versions.
 
 Carries out P63, P64 (and D16). Started again, it goes on where it was; with nothing lost it says so.
 """
@@ -21,6 +21,7 @@ from tasks import (
     infrastructure,
     inventory_storage,
     lost_database,
+    lost_state,
     rds,
     state_versions,
     terraform,
@@ -30,7 +31,7 @@ from tasks import change_lock as lock
 from tasks import secretsmanager as secrets
 from tasks.change_lock import Lease
 from tasks.command_line import run
-from tasks.environment import PROJECT, EnvironmentName, describe_environment
+from tasks.environment import EnvironmentName, describe_environment
 from tasks.finding import table
 from tasks.lost_database import Backup
 from tasks.lost_environment import Recovery, look
@@ -48,6 +49,7 @@ NAME = "recover-infrastructure"
 def recover_infrastructure(
     environment: EnvironmentName,
     state: Way = "keep",
+    backup: str | None = None,
     image: str | None = None,
     approved_plan: str | None = None,
     dry_run: bool = False,
@@ -58,6 +60,8 @@ def recover_infrastructure(
         environment: Which environment to recover.
         state: What to do about a Terraform state that can't be read; a sound one is always kept. keep refuses, backup
             brings its newest good version back, inventory makes a new one of what exists.
+        backup: What a lost database comes back from: a snapshot's identifier, or the resource id (db-...) of retained
+            automated backups; empty takes what holds most.
         image: Digest of the release to start; empty takes what runs, else the one that was proven last.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan and change nothing.
@@ -67,7 +71,7 @@ def recover_infrastructure(
         say(f"terraform {terraform.require_terraform()}")
         lock.require_free(environment)
     with phase("plan"):
-        recovery = look(environment, state, image)
+        recovery = look(environment, state, backup, image)
         for line in (*recovery.lines(), *recovery.plan.table().splitlines()):
             say(line)
     if dry_run:
@@ -101,10 +105,9 @@ def _recover(recovery: Recovery) -> None:
             with phase("database"):
                 if recovery.backup:
                     _restore(workspace, recovery, recovery.backup, lease)
-                if recovery.backup or not found:
+                    _accept(recovery, recovery.backup, password)
+                elif not found:
                     rds.set_master_password(environment, password)
-                if recovery.backup:
-                    _accept(environment, password, recovery.backup)
             with phase("apply"):
                 plan, _ = terraform_imports.plan_with_imports(workspace, recovery.ids)
                 require_additions_only(plan)
@@ -117,7 +120,7 @@ def _recover(recovery: Recovery) -> None:
 
 def _put_state_right(workspace: Workspace, record: Record) -> None:
     if record.lost:
-        state_versions.set_aside(workspace.state, record.lost)
+        lost_state.set_aside(workspace.state, record.lost)
     if record.restore:
         state_versions.make_readable(workspace.state, record.restore)
     terraform.init(workspace)
@@ -136,19 +139,23 @@ def _restore(workspace: Workspace, recovery: Recovery, backup: Backup, lease: Le
     if not foundation.is_empty:
         lease.require_held()
         terraform.apply(workspace, foundation)
-    wanted = terraform.plan(workspace, lost_database.ADDRESS).creation(lost_database.ADDRESS)
-    lease.require_held()
-    lost_database.begin_restore(backup, wanted.values)
-    lost_database.wait_until_restored(wanted.values["identifier"])
+    if rds.find(recovery.db_identifier) is None:
+        wanted = terraform.plan(workspace, lost_database.ADDRESS).creation(lost_database.ADDRESS)
+        lease.require_held()
+        lost_database.begin_restore(backup, wanted.values)
+    lost_database.wait_until_restored(recovery.db_identifier)
 
 
-def _accept(environment: EnvironmentName, password: SecretStr, backup: Backup) -> None:
-    """Only what was proven becomes the database, and it is proven before anybody writes into it again."""
-    db = rds.settle(f"{PROJECT}-{environment}-db")
-    verdicts = lost_database.judge(db, password, backup)
+def _accept(recovery: Recovery, backup: Backup, password: SecretStr) -> None:
+    """Only what was proven becomes the database, and until it is, nobody else knows the password that it has."""
+    own = secrets.make_password()
+    rds.set_master_password(recovery.inputs.environment, own)
+    db = rds.settle(recovery.db_identifier)
+    verdicts = lost_database.judge(db, own, backup)
     for verdict in verdicts:
         say(f"{verdict}: {'; '.join(verdict.facts)}")
     require_good(verdicts)
+    rds.set_master_password(recovery.inputs.environment, password)
     lost_database.accept(db, backup)
 
 

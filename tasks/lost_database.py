@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from tasks import aws, baseline, catalogue, content, db_snapshots, heartbeats, rds
 from tasks.baseline import Baseline
+from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tasks.kinds import action, probe
 from tasks.postgres import Address, open_session
@@ -32,6 +33,7 @@ FOUNDATION = (
 )
 # The first from its creation call until it is judged, the second from then on, for whoever wonders.
 RESTORING_FROM, RESTORED_FROM = "runbook:restoring-from", "runbook:restored-from"
+RETAINED = "retained automated backups"
 RESTORE_SECONDS = 4 * 3600.0  # AWS: 10 to 30 minutes for a small database; a large one takes hours
 STATEMENT_SECONDS = 1800.0
 # Any time will do: while the environment was being lost, the application may have been down for long.
@@ -52,6 +54,11 @@ class Backup:
     is_snapshot: bool
 
     @property
+    def is_retained(self) -> bool:
+        """Its instance is gone."""
+        return self.kind == RETAINED
+
+    @property
     def mark(self) -> str:
         """As a tag tells it, in the few characters that RDS takes in one."""
         return f"{self.id}@{self.complete_to.isoformat()}"
@@ -70,9 +77,11 @@ def list_backups(identifier: str) -> tuple[Backup, ...]:
     return tuple(sorted([*_automated_backups(identifier), *snapshots], key=lambda one: one.complete_to))
 
 
-def choose_backup(identifier: str, db: DBInstance | None, backups: Sequence[Backup]) -> Backup | None:
-    """What the database comes back from: the backup that holds most, or the one that a killed run began with; None
-    when it was not lost.
+def choose_backup(
+    identifier: str, db: DBInstance | None, backups: Sequence[Backup], asked: str | None = None
+) -> Backup | None:
+    """What the database comes back from: the one that is asked for by its id, else the one that holds most; the one
+    that a killed run began with; None when it was not lost.
 
     Raises:
         PreconditionFailed: there is no such backup, or the database is about to be gone. Nothing was changed.
@@ -87,7 +96,30 @@ def choose_backup(identifier: str, db: DBInstance | None, backups: Sequence[Back
             " one. Nothing was changed. Look into other accounts and regions, and into the exports in S3; an empty"
             " database is built by: python -m flows.deploy_infrastructure"
         )
-    return backups[-1]
+    named = [one for one in backups if asked in (one.id, None)]
+    if not named:
+        raise PreconditionFailed(
+            f"RDS instance {identifier} has no backup {asked}, expected one of {', '.join(one.id for one in backups)}"
+        )
+    return named[-1]
+
+
+@probe
+def require_not_lost(environment: str) -> None:
+    """For whoever would build an empty database in its place.
+
+    Raises:
+        PreconditionFailed: it is gone, and RDS has retained its backups. Nothing was changed.
+    """
+    identifier = f"{PROJECT}-{environment}-db"
+    retained = [one for one in _automated_backups(identifier) if one.is_retained]
+    if retained and rds.find(identifier) is None:
+        raise PreconditionFailed(
+            f"RDS instance {identifier} is gone and there are {retained[-1]}, expected none: an empty database would"
+            " take its place. Nothing was changed. To have it back, run: python -m flows.recover_infrastructure"
+            f" --environment {environment}. For an empty one, first give the backups up: aws rds"
+            f" delete-db-instance-automated-backup --dbi-resource-id {retained[-1].id}"
+        )
 
 
 @action

@@ -37,6 +37,10 @@ class Recovery:
     ids: Mapping[str, str]
 
     @property
+    def db_identifier(self) -> str:
+        return f"{PROJECT}-{self.inputs.environment}-db"
+
+    @property
     def is_done(self) -> bool:
         return self.record.is_sound and not (self.backup or self.dying) and self.plan.is_empty
 
@@ -58,7 +62,7 @@ class Recovery:
         ]
 
 
-def look(environment: EnvironmentName, way: Way, image: str | None) -> Recovery:
+def look(environment: EnvironmentName, way: Way, backup_id: str | None, image: str | None) -> Recovery:
     """Find out what is left and what it would become, on a private copy of the state.
 
     Raises:
@@ -69,9 +73,9 @@ def look(environment: EnvironmentName, way: Way, image: str | None) -> Recovery:
     record = plan_record(state_versions.find_versions(address), way)
     say(str(record))
     inputs = read_inputs(environment, image or _release(environment))
-    origin, backup = _find_database(environment)
+    origin, backup = _find_database(environment, backup_id)
     dying = inventory_storage.list_dying(environment)
-    copy = state_versions.read_body(address, record.version) if record.version else None
+    copy = state_versions.read_body(address, record.version.id).decode() if record.version else None
     with terraform.workspace(environment, inputs.variables, inputs.secrets) as rehearsal:
         terraform_imports.use_copy(rehearsal, copy)
         plan, ids = terraform_imports.plan_with_imports(rehearsal)
@@ -91,10 +95,10 @@ def _release(environment: EnvironmentName) -> str | None:
     )
 
 
-def _find_database(environment: EnvironmentName) -> tuple[str, Backup | None]:
+def _find_database(environment: EnvironmentName, asked: str | None) -> tuple[str, Backup | None]:
     identifier = f"{PROJECT}-{environment}-db"
     db, backups = rds.find(identifier), lost_database.list_backups(identifier)
-    backup = lost_database.choose_backup(identifier, db, backups)
+    backup = lost_database.choose_backup(identifier, db, backups, asked)
     for one in backups if backup else ():
         say(f"RDS has {one}")
     return backup.mark if backup else db.tags.get(lost_database.RESTORED_FROM, "") if db else "", backup

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks import state_versions
+from tasks import aws, state_versions
 from tasks.errors import PreconditionFailed
+from tasks.kinds import action
 from tasks.state_versions import Restore, StateVersion
+from tasks.terraform_lock import StateAddress, wait_for_orphan
 
 Way = Literal["keep", "backup", "inventory"]
 
@@ -52,3 +54,13 @@ def plan_record(versions: Sequence[StateVersion], way: Way) -> Record:
         f"the Terraform state is {seen}, expected one that can be read{' or was' if way == 'backup' else ''}."
         f" Nothing was changed. What helps: {way_out}"
     )
+
+
+@action
+def set_aside(state: StateAddress, lost: StateVersion) -> None:
+    """Delete a state that can't be read, so that Terraform begins a new one; the bucket keeps it as a version."""
+    wait_for_orphan(state)
+    current = next(v for v in state_versions.list_versions.fn(state) if v.is_current)
+    if current.id == lost.id:
+        state_versions.forget_checksum(state)
+        aws.client("s3").delete_object(Bucket=state.bucket, Key=state.key)

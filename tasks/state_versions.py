@@ -120,7 +120,7 @@ def find_versions(state: StateAddress) -> tuple[StateVersion, ...]:
             if v["Key"] == state.key
         ]
     newest = sorted(found, key=lambda v: (v.is_current, v.written), reverse=True)[:MOST_VERSIONS]
-    return tuple(v if v.problem else _read(v, _fetch(state, v.id)) for v in newest)
+    return tuple(v if v.problem else _read(v, read_body(state, v.id)) for v in newest)
 
 
 def table(versions: Sequence[StateVersion]) -> list[str]:
@@ -161,7 +161,7 @@ def make_readable(state: StateAddress, restore: Restore) -> None:
     current = next(v for v in list_versions.fn(state) if v.is_current)
     if current.is_readable:
         return
-    _forget_checksum(state)
+    forget_checksum(state)
     condition: _Condition = {"IfNoneMatch": "*"} if current.problem == DELETED else {"IfMatch": current.etag}
     body = read_content(state, restore, serial=restore.serial - 1).encode()
     try:
@@ -175,23 +175,9 @@ def make_readable(state: StateAddress, restore: Restore) -> None:
         ) from error
 
 
-@action
-def set_aside(state: StateAddress, lost: StateVersion) -> None:
-    """Delete a state that can't be read, so that Terraform begins a new one; the bucket keeps it as a version."""
-    wait_for_orphan(state)
-    current = next(v for v in list_versions.fn(state) if v.is_current)
-    if current.id == lost.id:
-        _forget_checksum(state)
-        _s3().delete_object(Bucket=state.bucket, Key=state.key)
-
-
-def read_body(state: StateAddress, version: StateVersion) -> str:
-    return _fetch(state, version.id).decode()
-
-
 def read_content(state: StateAddress, restore: Restore, serial: int) -> str:
     """The record itself, with another serial."""
-    content: dict[str, Any] = json.loads(_fetch(state, restore.version.id))
+    content: dict[str, Any] = json.loads(read_body(state, restore.version.id))
     return json.dumps({**content, "serial": serial}, indent=2)
 
 
@@ -247,12 +233,12 @@ def _addresses(resources: list[dict[str, Any]]) -> Iterator[str]:
             yield address + (f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else "")
 
 
-def _forget_checksum(state: StateAddress) -> None:
+def forget_checksum(state: StateAddress) -> None:
     """Who locks with DynamoDB has a checksum of the lost object there, which would forbid every later read (D28)."""
     aws.client("dynamodb").delete_item(TableName=LOCK_TABLE, Key={"LockID": {"S": f"{state.bucket}/{state.key}-md5"}})
 
 
-def _fetch(state: StateAddress, version_id: str) -> bytes:
+def read_body(state: StateAddress, version_id: str) -> bytes:
     return _s3().get_object(Bucket=state.bucket, Key=state.key, VersionId=version_id)["Body"].read()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tasks.errors import PreconditionFailed
 from tasks.inventory import FINDERS, MADE_OVER, find_existing
+from tasks.lost_database import ADDRESS, FOUNDATION
 from tasks.terraform_plan import Creation
 
 ROOT = Path(__file__).parents[2] / "terraform"
@@ -34,6 +35,14 @@ def test_every_type_of_the_code_can_be_looked_for() -> None:
         if not kind.startswith("__")
     }
     assert used - MADE_OVER == set(FINDERS)
+
+
+def test_what_a_database_stands_on_is_in_the_code() -> None:
+    roots = [(ROOT / "environments" / name / "main.tf").read_text() for name in ("dev", "prod")]
+    for _, module, *resource in (address.split(".") for address in (*FOUNDATION, ADDRESS)):
+        assert all(f'module "{module}"' in root for root in roots)
+        code = "".join(path.read_text() for path in (ROOT / "modules" / module).glob("*.tf"))
+        assert not resource or 'resource "{}" "{}"'.format(*resource) in code
 
 
 def test_what_exists_is_found_and_of_another_environment_is_not(

@@ -28,6 +28,12 @@ def test_a_database_that_is_gone_comes_back_from_what_holds_most() -> None:
     assert choose(None) is RETAINED
 
 
+def test_another_backup_can_be_asked_for_and_one_that_is_not_there_is_refused() -> None:
+    assert choose_backup("shop-db", None, BACKUPS, "final") is SNAPSHOT
+    with pytest.raises(PreconditionFailed, match="expected one of final, db-ABC"):
+        choose_backup("shop-db", None, BACKUPS, "db-XYZ")
+
+
 def test_a_database_that_is_gone_without_a_backup_is_said_to_be_lost() -> None:
     with pytest.raises(PreconditionFailed, match="neither retained automated backups nor a snapshot"):
         choose(None, ())
