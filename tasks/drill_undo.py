@@ -49,7 +49,7 @@ def find_left_over(environment: str) -> tuple[Journal, ...]:
 def end_left_over(left: tuple[Journal, ...], procedure: str) -> None:
     """Take these drills back, and write down that they proved nothing."""
     for journal in left:
-        with change_lock.change_lock(journal.environment.environment, procedure) as lease:
+        with change_lock.change_lock(journal.environment.environment, procedure) as lease, lease.lent():
             say(f"{journal} was left over; taking it back")
             journal.fail(f"its run ended on the way; taken back by {procedure} (run {change_lock.run_id()})")
             take_back(journal, lease)
