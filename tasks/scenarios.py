@@ -12,6 +12,7 @@ ScenarioName = Literal[
     "exhausted-connections",
     "expired-certificate",
     "corrupt-state",
+    "lost-state",
     "lost-zone",
     "database-failover",
 ]
