@@ -121,7 +121,7 @@ def _require_unchanged(one: Scenario, where: Environment, radius: BlastRadius) -
 
 
 def _carry_out(one: Scenario, journal: Journal, lease: Lease) -> None:
-    with _taken_back(journal, lease), traffic.watched(journal.environment) as seen:
+    with _taken_back(one, journal, lease), traffic.watched(journal.environment) as seen:
         journal.watch(seen)
         if journal.failures:
             return  # it was killed while it took everything back: that goes on
@@ -131,11 +131,12 @@ def _carry_out(one: Scenario, journal: Journal, lease: Lease) -> None:
             _recover(one, journal, lease)
         if not journal.has("verified"):
             _verify(one, journal, lease)
+        _measure(one, journal, lease)
 
 
 @contextmanager
-def _taken_back(journal: Journal, lease: Lease) -> Iterator[None]:
-    """Whatever happens in it, each step that was begun is undone, in reverse."""
+def _taken_back(one: Scenario, journal: Journal, lease: Lease) -> Iterator[None]:
+    """Whatever happens in it, each step that was begun is undone, in reverse; proven is what is steady after that."""
     try:
         yield
     except BaseException as failure:
@@ -144,6 +145,8 @@ def _taken_back(journal: Journal, lease: Lease) -> Iterator[None]:
     finally:
         with phase("undo"):
             drill_undo.take_back(journal, lease)
+            if not journal.failures:
+                drill_watch.wait_until_so(journal.situation(lease), one.steady, one.abort, "the steady state again")
             journal.end()
 
 
@@ -199,9 +202,13 @@ def _verify(one: Scenario, journal: Journal, lease: Lease) -> None:
         drill_watch.wait_until_so(situation, one.is_recovered, one.abort, "it to be recovered")
         application.wait_until_healthy(journal.environment)
         journal.mark("verified")
+
+
+def _measure(one: Scenario, journal: Journal, lease: Lease) -> None:
+    with phase("measure"):
         if one.lost_seconds:
-            journal.lost_seconds = one.lost_seconds(situation)
-        journal.gaps += scorecard.find_gaps(one, journal, _raised(one, journal))
+            journal.lost_seconds = one.lost_seconds(journal.situation(lease))
+        journal.gaps = scorecard.find_gaps(one, journal, _raised(one, journal))
         if misses := scorecard.find_misses(one, journal):
             raise VerificationFailed("; ".join(misses))
 

@@ -2,7 +2,8 @@
 
 When:     every hour by itself; after a run was killed and will not be started again: with `--include-unexpired`.
 Impact:   none on the service. Only things that carry a run's three tags go, and none whose run still lives before it
-          expires; nothing that is protected, or an environment's own, is ever touched.
+          expires; nothing that is protected, or an environment's own, is ever touched. What a killed drill broke is
+          taken back.
 Rollback: none: what is removed was a copy, or had an expiry that has passed.
 
 Carries out P24's clean-up (and N05). A red run names what stays, and what to do; a recovery that nobody goes on with is
@@ -11,7 +12,7 @@ named too.
 
 from datetime import UTC, datetime
 
-from tasks import flow_runs, recovery, residue
+from tasks import drill_undo, flow_runs, recovery, residue
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
 from tasks.procedure import procedure
@@ -30,17 +31,21 @@ def sweep_residue(environment: EnvironmentName, include_unexpired: bool = False,
     """
     with phase("check"):
         found = residue.find_residue(environment)
+        drills = drill_undo.find_left_over(environment)
         runs = flow_runs.find_run_states(tuple(one.run_id for one in found))
     with phase("plan"):
         plan = plan_sweep(found, runs, datetime.now(UTC), include_unexpired=include_unexpired)
         say(str(plan))
         for line in plan.table():
             say(line)
+        for drill in drills:
+            say(f"{drill} was left over; it is to be taken back")
     if dry_run:
         return str(plan)
     with phase("apply"):
         begun = [one for one in plan.removable if residue.begin_removal(one)]
         residue.wait_until_gone(begun)
+        drill_undo.end_left_over(drills, "sweep-residue")
     with phase("verify"):
         plan.require_gone(residue.find_residue(environment))
         outcome = f"residue: 0, removed: {len(begun)}, left alone: {plan.left_alone}"

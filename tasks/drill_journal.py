@@ -157,9 +157,9 @@ def _key(environment: str, run_id: str) -> str:
 
 def _read(body: bytes) -> Journal:
     found: dict[str, Any] = json.loads(body)
-    told: dict[str, Any] = found["environment"]
-    where: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-    radius = found["radius"]
+    told, radius = found["environment"], found["radius"]
+    # A journal outlives the version that wrote it: an output that Terraform did not have then is empty.
+    where: dict[str, Any] = {one.name: _frozen(told.get(one.name, "")) for one in fields(Environment)}
     found |= {
         "environment": Environment(**where),
         "radius": BlastRadius(tuple(Target(**one) for one in radius["targets"]), radius["users"], radius["usd"]),
@@ -167,6 +167,10 @@ def _read(body: bytes) -> Journal:
         "traffic": Traffic(**found["traffic"]),
     }
     return Journal(**found)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @cache

@@ -1,44 +1,43 @@
 """The end of every drill: what it did is taken back in reverse, by its own run or by any that finds it unfinished."""
 
-from functools import partial
+from contextlib import ExitStack
 
 from tasks import change_lock, drill_journal
 from tasks.change_lock import Lease
-from tasks.drill import Situation, Step
+from tasks.drill import Step
 from tasks.drill_journal import Journal
 from tasks.errors import VerificationFailed
-from tasks.finding import judge
 from tasks.report import say
 from tasks.scenarios import SCENARIOS
 
 
 def take_back(journal: Journal, lease: Lease) -> None:
-    """Undo each step that was begun; one that can't be undone does not keep the others from it.
+    """Undo each step that was begun, in reverse; one that can't be undone does not keep the others from it.
 
     Raises:
         VerificationFailed: something was not undone. The drill stays unfinished, so that the next run tries again.
     """
-    steps = [one for one in SCENARIOS[journal.scenario].method if one.name in journal.begun]
-    stuck = []
-    for step in reversed(steps):
-        if step.name in journal.undone:
-            continue
-        found = judge(step.name, partial(_undo, step, journal.situation(lease)))
-        say(f"{step.name}: {found.observed}")
-        if found.verdict == "ok":
-            journal.undo(step.name)
-        else:
-            stuck.append(f"{step.name}: {found.observed}")
-    if stuck:
+    stuck: list[str] = []
+    try:
+        with ExitStack() as undo:
+            for step in SCENARIOS[journal.scenario].method:
+                if step.name in journal.begun and step.name not in journal.undone:
+                    undo.callback(_undo, step, journal, lease, stuck)
+    except Exception as failure:
         journal.fail(f"not undone: {'; '.join(stuck)}")
         raise VerificationFailed(
             f"{journal} is not undone: {'; '.join(stuck)}. Mend that, then start it again, or sweep_residue"
-        )
+        ) from failure
 
 
-def _undo(step: Step, situation: Situation) -> str:
-    step.undo(situation)
-    return "undone"
+def _undo(step: Step, journal: Journal, lease: Lease, stuck: list[str]) -> None:
+    try:
+        step.undo(journal.situation(lease))
+    except BaseException as failure:
+        stuck.append(f"{step.name}: {failure}")
+        raise
+    journal.undo(step.name)
+    say(f"{step.name}: undone")
 
 
 def find_left_over(environment: str) -> tuple[Journal, ...]:
@@ -50,7 +49,7 @@ def find_left_over(environment: str) -> tuple[Journal, ...]:
 def end_left_over(left: tuple[Journal, ...], procedure: str) -> None:
     """Take these drills back, and write down that they proved nothing."""
     for journal in left:
-        with change_lock.change_lock(journal.environment.environment, procedure) as lease:
+        with change_lock.change_lock(journal.environment.environment, procedure) as lease, lease.lent():
             say(f"{journal} was left over; taking it back")
             journal.fail(f"its run ended on the way; taken back by {procedure} (run {change_lock.run_id()})")
             take_back(journal, lease)

@@ -9,7 +9,7 @@ from typing import IO
 
 from prefect.settings import get_current_settings
 
-from tasks.change_lock import run_id
+from tasks import change_lock
 from tasks.errors import VerificationFailed
 from tasks.kinds import action
 from tasks.report import say
@@ -35,7 +35,7 @@ def lose_orchestrator(procedure: str, parameters: Mapping[str, str], is_in_the_m
     with tempfile.TemporaryFile() as told:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **inherited, BELONGS_TO: run_id()},
+            env={**os.environ, **inherited, BELONGS_TO: change_lock.run_id()},
             stdin=subprocess.DEVNULL,
             stdout=told,
             stderr=subprocess.STDOUT,

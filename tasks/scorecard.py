@@ -54,6 +54,8 @@ def find_gaps(scenario: Scenario, journal: Journal, raised: Sequence[str]) -> li
         gaps.append("it was resumed on another machine or after a reboot: the wall clock measured it, not a steady one")
     if scenario.rpo_seconds is not None and journal.lost_seconds is None:
         gaps.append("how much data was lost was not measured")
+    if not journal.traffic.sent:
+        gaps.append("what users met was not measured")
     return gaps
 
 

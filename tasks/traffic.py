@@ -37,6 +37,8 @@ class Traffic:
         return 100 * self.failed_seconds / BUDGET_SECONDS
 
     def __str__(self) -> str:
+        if not self.sent:
+            return "no request was sent: what users met is not known"
         return (
             f"{self.failed} of {self.sent} requests failed in {self.seconds:.0f} s: {self.budget_spent:.2f} % of the"
             f" error budget of 30 days ({BUDGET_SECONDS:.0f} s) is spent"

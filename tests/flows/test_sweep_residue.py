@@ -20,7 +20,7 @@ from tests.flows.conftest import reaching
 
 OWN = "demo-flask-app-dev-db"
 COPY = "demo-flask-app-dev-verify-copy"
-FIRST_REMOVAL = 2
+FIRST_REMOVAL = 3
 DATABASE = {
     "Engine": "postgres",
     "DBInstanceClass": "db.t3.micro",

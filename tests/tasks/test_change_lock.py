@@ -97,6 +97,33 @@ def test_a_holder_whose_lease_was_taken_over_stops(become: Callable[[str], None]
             stale.require_held()
 
 
+def test_what_a_holder_lends_is_shared_within_its_run_and_free_at_no_time_between(
+    become: Callable[[str], None],
+) -> None:
+    become("run-1")
+    with lock("dev", "run-drill", 60) as lease, lease.lent():
+        with lock("dev", "deploy-application", LEASE_SECONDS) as shared:
+            assert shared is lease
+        become("run-2")
+        with pytest.raises(PreconditionFailed, match="run-drill"):
+            require_free.fn("dev")
+    require_free.fn("dev")
+
+
+def test_what_was_handed_over_is_taken_back_from_a_process_that_died(become: Callable[[str], None]) -> None:
+    become("run-1")
+    with lock("dev", "run-drill", LEASE_SECONDS) as lease:
+        with lease.handed_over():
+            holder = start_holder("run-1")
+            os.kill(holder.pid or 0, signal.SIGKILL)
+            holder.join()
+        assert lease.holder.fence == 3
+        time.sleep(LEASE_SECONDS)
+        lease.require_held()
+        become("run-2")
+        assert not change_lock.is_free("dev")
+
+
 def test_ended_changes_leave_the_environment_free_and_another_one_untouched(become: Callable[[str], None]) -> None:
     become("run-1")
     with lock("dev", "deploy-application", 60):
