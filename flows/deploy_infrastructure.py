@@ -10,6 +10,7 @@ Carries out P08, P09, P10, P11 (and D13, D28). The image that runs is kept: rele
 
 from tasks import approval, infrastructure, rds, terraform
 from tasks import change_lock as lock
+from tasks import database_recovery as recovery
 from tasks import secretsmanager as secrets
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
@@ -38,6 +39,7 @@ def deploy_infrastructure(
     with phase("check"):
         say(f"terraform {terraform.require_terraform()}")
         lock.require_free(environment)
+        recovery.require_none_unfinished(environment)
         inputs = infrastructure.read_inputs(environment, image)
     password = inputs.password or secrets.make_password()
     with terraform.workspace(environment, inputs.variables, {"db_password": password}) as workspace:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from tasks import application, approval, autoscaling, downtime, failover, rds, rds_events
 from tasks import change_lock as lock
 from tasks.command_line import run
-from tasks.environment import EnvironmentName, describe_environment
+from tasks.environment import Environment, EnvironmentName, describe_environment
+from tasks.failover import Failover
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -23,6 +24,8 @@ NAME = "fail-over-database"
 @procedure
 def fail_over_database(environment: EnvironmentName, approved_plan: str | None = None, dry_run: bool = False) -> str:
     """Promote the standby of a Multi-AZ database; returns, as JSON, how long each kind of client was not served.
+
+    What is `measured` was seen from its beginning on; else a run was killed, and the seconds are the most it can be.
 
     Args:
         environment: Whose database.
@@ -54,18 +57,24 @@ def fail_over_database(environment: EnvironmentName, approved_plan: str | None =
             failover.require_swapped(plan, db)
             seen = watch.wait_until_served()
             served_after = (datetime.now(UTC) - begun.begun_at).total_seconds()
-            group = autoscaling.describe_group(where.asg_name)
-            ids = tuple(instance.id for instance in group.in_service)
-            failover.require_same_instances(begun, ids)
-            application.require_every_instance_serves(where, ids, ())
-            say(f"{db} is in {db.zone}, its standby in {db.standby_zone}; {len(ids)} instances reconnected")
+            _require_reconnected(where, begun)
             downtime.say_downtimes(seen)
-    failover.forget_failover(where)
+            say(f"{db} is in {db.zone}, its standby in {db.standby_zone}")
+            failover.forget_failover(where)
     found = {one.client: round(one.seconds, 1) for one in seen}
     if known:
-        say(f"this run saw only its end: all are served again at most {served_after:.0f} s after it was begun")
+        say(f"this run saw only its end: all were served again at most {served_after:.0f} s after it was begun")
         found = dict.fromkeys(found, round(served_after, 1))
-    return json.dumps({"plan": plan.hash, "zone": db.zone, "whole": known is None, "downtime_seconds": found})
+    return json.dumps({"zone": db.zone, "measured": known is None, "downtime_seconds": found})
+
+
+def _require_reconnected(where: Environment, begun: Failover) -> None:
+    """By themselves: the same instances as before, and every one of them serves."""
+    group = autoscaling.describe_group(where.asg_name)
+    ids = tuple(instance.id for instance in group.in_service)
+    failover.require_same_instances(begun, ids)
+    application.require_every_instance_serves(where, ids, ())
+    say(f"{len(ids)} instances reconnected by themselves")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from tasks import (
     infrastructure,
     production_database,
     recovered_copy,
-    recovery,
     recovery_plan,
     residue,
     restored_copy,
@@ -37,13 +36,16 @@ from tasks import (
     writers,
 )
 from tasks import change_lock as lock
+from tasks import database_recovery as recovery
 from tasks.change_lock import Lease
 from tasks.command_line import run
+from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
+from tasks.evidence import Evidence
 from tasks.postgres import Address
 from tasks.procedure import procedure
-from tasks.recovery import CutOver, Damage, Recovery, Request
 from tasks.report import phase, say
+from tasks.restored_copy import Restore, Restored
 from tasks.verdict import Verdict, require_good
 
 NAME = "recover-database"
@@ -87,8 +89,10 @@ def recover_database(
         say(f"plan {plan.hash}: {plan}")
         if not plan.closed_at:
             recovery_plan.show_losses(plan)
+    if plan.ended_at:
+        say(f"this very recovery {plan.state}: to do it again, undo it first")
+        infrastructure.require_serving(environment)
     if dry_run or plan.ended_at:
-        say(f"this recovery {plan.state}")
         return plan.hash
     if not plan.begun_at:
         with phase("approve"):
@@ -96,57 +100,56 @@ def recover_database(
     with lock.change_lock(environment, NAME) as lease:
         plan = recovery.begin(plan)
         if not plan.verified_at:
-            with _withdrawn_on_failure(plan):
-                plan = _restore_and_verify(where, plan, timedelta(minutes=window_minutes))
+            with _withdrawn_on_failure(plan, lease):
+                plan = _verify(where, *_restore(where, plan, timedelta(minutes=window_minutes)))
         plan = _cut_over(where, plan, lease)
         plan = _let_writers_in(where, plan, lease)
         with phase("adopt"):
             lease.require_held()
-            recovery.record(plan, adopting_at=recovery.now())
-            adoption.adopt(environment, swap.settle(plan.copy))
+            adoption.adopt(plan, swap.settle(plan.copy))
             plan = recovery.record(plan, ended_at=recovery.now())
     return plan.hash
 
 
-def _restore_and_verify(where: Environment, plan: Recovery, window: timedelta) -> Recovery:
+def _restore(where: Environment, plan: Recovery, window: timedelta) -> tuple[Recovery, Restore, Restored]:
     with phase("restore"):
         source = recovery_plan.describe_source(where, plan)
         restore = recovered_copy.plan_restore(plan, source, window)
         say(str(restore))
+        usual = evidence.usual_restore_seconds(evidence.list_recent(where))
         restored_copy.wait_until_restorable(restore)
         restored_copy.begin_restore(restore)
         recovered_copy.take_over(plan, restore)
-        restored = restored_copy.wait_until_restored(
-            restore, evidence.usual_restore_seconds(evidence.list_recent(where))
-        )
-        plan = recovery.record(plan, copy=restored.instance.resource_id)
+        restored = restored_copy.wait_until_restored(restore, usual)
+        say(f"{restore.copy_id} was restored in {restored.seconds:.0f} s")
+        return recovery.record(plan, copy=restored.instance.resource_id), restore, restored
+
+
+def _verify(where: Environment, plan: Recovery, restore: Restore, restored: Restored) -> Recovery:
+    with phase("verify"):
+        began, believed = datetime.now(UTC), plan.damage == "deleted"
         password = production_database.read_address(plan.environment, restored.instance).password
         copy = restored_copy.open_copy(restored.instance, password)
-        say(f"{restore.copy_id} was restored in {restored.seconds:.0f} s")
-    with phase("verify"):
-        began, found = datetime.now(UTC), evidence.find(where, plan.run_id)
         one = verification.begin_examination(
-            where,
-            restore,
-            copy,
-            allow_deleted=plan.damage == "deleted",
-            ask_source=plan.damage == "deleted" and not plan.is_lost,
+            where, restore, copy, allow_deleted=believed, ask_source=believed and not plan.is_lost
         )
 
-        def record(verdicts: Sequence[Verdict], of: str | None = None) -> evidence.Evidence:
+        def record(verdicts: Sequence[Verdict], of: str | None = None) -> Evidence:
             seconds = (datetime.now(UTC) - began).total_seconds()
             return evidence.record(where, str(restore.point), restored.seconds, seconds, verdicts, of, plan.run_id)
 
+        found = evidence.find(where, plan.run_id)
         if found is None or found.copy != restore.copy:
             verdicts = [restored_copy.judge_instance(where.environment, restore)]
             found = record([*verdicts, *verification.judge(where, one, "full", with_mutants=False)], restore.copy)
-        found = record([*found.verdicts, *verification.judge_by_use(where, one, "full")], restore.copy)
+        if not verification.is_judged_by_use(found.verdicts):
+            found = record([*found.verdicts, *verification.judge_by_use(where, one, "full")], restore.copy)
         for line in evidence.page(found, ()):
             say(line)
         require_good(found.verdicts)
+        verified = recovery.record(plan, verified_at=recovery.now())
         record(found.verdicts)
-        recovered_copy.keep(plan)
-    return recovery.record(plan, verified_at=recovery.now())
+    return verified
 
 
 def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
@@ -154,6 +157,7 @@ def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
     with phase("close to writers"):
         lease.require_held()
         if not plan.closed_at:
+            recovered_copy.keep(plan)
             writers.keep_out(_enter(plan, plan.copy))
             closed_at = recovery.now() if plan.is_lost else writers.keep_out(_enter(plan, plan.source))
             plan = recovery.record(plan, closed_at=closed_at)
@@ -197,14 +201,14 @@ def _enter(plan: Recovery, resource_id: str) -> Address:
 
 
 @contextmanager
-def _withdrawn_on_failure(plan: Recovery) -> Iterator[None]:
-    """What does not become production is removed, and nobody waits for it any more."""
+def _withdrawn_on_failure(plan: Recovery, lease: Lease) -> Iterator[None]:
+    """What does not become production is removed, and nobody waits for it any more; unless another run took over."""
     verified = False
     try:
         yield
         verified = True
     finally:
-        if not verified:
+        if not verified and not lease.lost:
             with phase("clean up"):
                 recovered_copy.remove(plan)
                 mine = residue.find_own(plan.environment)

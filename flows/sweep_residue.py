@@ -12,7 +12,8 @@ named too.
 
 from datetime import UTC, datetime
 
-from tasks import drill_undo, flow_runs, recovery, residue
+from tasks import database_recovery as recovery
+from tasks import drill_undo, flow_runs, residue
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
 from tasks.procedure import procedure

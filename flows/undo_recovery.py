@@ -15,19 +15,20 @@ from tasks import (
     autoscaling,
     infrastructure,
     production_database,
-    recovery,
+    recovered_copy,
     recovery_undo,
     swap,
     verifier_role,
     writers,
 )
 from tasks import change_lock as lock
+from tasks import database_recovery as recovery
 from tasks.change_lock import Lease
 from tasks.command_line import run
+from tasks.database_recovery import Recovery
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.postgres import Address
 from tasks.procedure import procedure
-from tasks.recovery import Recovery
 from tasks.report import phase, say
 
 NAME = "undo-recovery"
@@ -50,13 +51,14 @@ def undo_recovery(
         lock.require_free(environment)
         plan = recovery_undo.require_undoable(recovery.find_recovery(environment), environment)
     with phase("plan"):
-        say(f"undo {plan.hash}: {plan}; {plan.state}")
+        undoing = recovery_undo.hash_of(plan)
+        say(f"plan {undoing}: undo: {plan}; {plan.state}")
         recovery_undo.require_no_loss(plan, accept_loss=accept_loss)
     if dry_run:
-        return plan.hash
+        return undoing
     if not plan.undoing_at:
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, f"undo: {plan}; {plan.state}", approved_plan)
+            approval.require_approval(environment, undoing, f"undo: {plan}; {plan.state}", approved_plan)
     with lock.change_lock(environment, NAME) as lease:
         plan = recovery.record(plan, undoing_at=recovery.now())
         if plan.verified_at:
@@ -64,19 +66,19 @@ def undo_recovery(
             _reopen(where, plan, lease)
         with phase("adopt"):
             if plan.adopting_at:
-                adoption.adopt(environment, swap.settle(plan.source))
+                adoption.adopt(plan, swap.settle(plan.source))
             else:
                 say("Terraform's state never had another instance")
         with phase("clean up"):
             recovery_undo.put_away(plan)
             recovery.forget(plan)
-    return plan.hash
+    return undoing
 
 
 def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:
     with phase("close to writers"):
         lease.require_held()
-        if not plan.reopened_at:
+        if not plan.reopened_at and recovered_copy.find_copy(plan):
             writers.keep_out(_enter(plan, plan.copy))
         if plan.let_in_at:
             say(f"lost is what was {recovery_undo.describe_losses(plan)}")
@@ -100,7 +102,8 @@ def _reopen(where: Environment, plan: Recovery, lease: Lease) -> None:
         infrastructure.require_serving(plan.environment)
         verifier_role.ensure_secret(plan.environment)
         recovery.record(plan, reopened_at=recovery.now())
-        say(f"writers are in again; they were kept out since {plan.closed_at or 'this run began'}")
+        closed_at = plan.undoing_at if plan.let_in_at else plan.closed_at or plan.verified_at
+        say(f"writers are in again; they were kept out since {closed_at}")
 
 
 def _enter(plan: Recovery, resource_id: str) -> Address:

@@ -143,16 +143,15 @@ class Listener:
         self, group: TargetGroup, target: Target, request: web.BaseRequest, body: bytes | None
     ) -> tuple[int, CIMultiDict[str], bytes]:
         """One try, as AWS does: a request that a target did not answer is not sent to another one."""
-        patience = group.settings["connect_timeout"]
         if target.address is None:
-            await asyncio.sleep(patience)
+            await asyncio.sleep(group.settings["unreachable_after"])
             raise ConnectionTimeoutError
         async with self.session.request(
             request.method,
             URL(group.url(target) + request.raw_path, encoded=True),
             headers=self._headers_for_target(request),
             data=body,
-            timeout=ClientTimeout(sock_connect=patience, sock_read=self.idle_timeout),
+            timeout=ClientTimeout(sock_connect=group.settings["connect_timeout"], sock_read=self.idle_timeout),
             allow_redirects=False,
             ssl=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

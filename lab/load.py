@@ -35,10 +35,12 @@ class Outcome:
     by_version: Counter[str] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    served: list[tuple[float, bool]] = field(default_factory=list)  # by when a request should have left
 
     def answered(self, at: float, status: int, milliseconds: float, body: bytes) -> None:
         self.by_status[str(status)] += 1
         self.milliseconds.append(milliseconds)
+        self.served.append((at, status < 400))
         if status >= 400:
             self._fail(at, str(status), body[:80].decode(errors="replace"))
         elif version := version_in(body):
@@ -46,6 +48,7 @@ class Outcome:
 
     def broke(self, at: float, error: Exception) -> None:
         self.errors[type(error).__name__] += 1
+        self.served.append((at, False))
         self._fail(at, type(error).__name__, str(error)[:80])
 
     def _fail(self, at: float, what: str, detail: str) -> None:
@@ -65,7 +68,22 @@ class Outcome:
             "by_version": dict(self.by_version),
             "milliseconds": {name: quantile(ordered, share) for name, share in quantiles.items()},
             "first_failures": self.failures,
+            "outages": outages(self.served),
         }
+
+
+def outages(served: list[tuple[float, bool]]) -> list[dict[str, float]]:
+    """Each time from the first request that failed until the next one that was served; an open one lasts until now."""
+    found: list[dict[str, float]] = []
+    before = True
+    for at, well in sorted(served):
+        if not well and before:
+            found.append({"at": round(at, 3), "seconds": 0.0, "failed": 0})
+        if not (well and before):
+            found[-1]["seconds"] = round(at - found[-1]["at"], 3)
+            found[-1]["failed"] += not well
+        before = well
+    return found
 
 
 def quantile(ordered: list[float], share: float) -> float | None:

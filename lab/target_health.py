@@ -178,7 +178,8 @@ def wanted_state(group: Any, clock: Clock) -> dict[str, Any]:
     registered = [one for one in group.targets.values() if not is_stopped(group, one)]
     return {
         "protocol": group.protocol,
-        "connect_timeout": max(clock.seconds(CONNECT_SECONDS), SHORTEST_TIMEOUT_SECONDS),
+        "connect_timeout": CONNECT_SECONDS,
+        "unreachable_after": max(clock.seconds(CONNECT_SECONDS), SHORTEST_TIMEOUT_SECONDS),
         "delay_idle": clock.seconds(delay),
         "delay_in_flight": max(delay, clock.seconds(delay)),
         "health_check": {

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tasks import aws, infrastructure, terraform, terraform_imports
+from tasks import aws, infrastructure, terraform
+from tasks import database_recovery as recovery
+from tasks.database_recovery import Recovery
 from tasks.database_state import find_resource_id
-from tasks.environment import PROJECT, EnvironmentName
+from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tasks.kinds import action
 from tasks.rds import DBInstance
@@ -17,28 +19,29 @@ from tasks.terraform_plan import Change, Plan, require_no_loss
 LOGS = {name: f'module.rds.aws_cloudwatch_log_group.recovered["{name}"]' for name in ("postgresql", "upgrade")}
 # What says which database it is, or whose settings RDS chose itself when it was restored.
 OWN = ("module.rds.", "module.monitoring.", "module.outputs.")
-MOVED_FILE = "moved.tfstate"
+MOVED_FILE, IMPORTS_FILE = "moved.tfstate", "adopted_logs.tf"
 
 
-def adopt(environment: EnvironmentName, db: DBInstance) -> None:
+def adopt(plan: Recovery, db: DBInstance) -> None:
     """Until a fresh plan is empty.
 
     Raises:
         PreconditionFailed: the code asks for more than this; nothing of it was applied. The database serves.
     """
+    environment = plan.environment
     inputs = infrastructure.read_inputs(environment)
     variables = {**inputs.variables, "db_identifier": db.id}
     with terraform.workspace(environment, variables, inputs.secrets) as workspace:
         terraform.init(workspace)
         terraform.free_state(workspace)
-        terraform_imports.forget(workspace, _others_logs(environment, db))
+        recovery.record(plan, adopting_at=recovery.now())
         move_record(workspace, db)
-        terraform_imports.write_imports(workspace, _find_logs(workspace, db))
-        plan = terraform.plan(workspace)
-        infrastructure.show_plan(plan)
-        require_only_adoption(plan)
-        if not plan.is_empty:
-            terraform.apply(workspace, plan)
+        adopt_logs(workspace, db)
+        changes = terraform.plan(workspace)
+        infrastructure.show_plan(changes)
+        require_only_adoption(changes)
+        if not changes.is_empty:
+            terraform.apply(workspace, changes)
         terraform.require_nothing_to_do(workspace)
     say(f"Terraform's state has {db}, {db.resource_id}, and a fresh plan is empty")
 
@@ -70,6 +73,17 @@ def move_record(workspace: Workspace, db: DBInstance) -> None:
     _require(workspace, "state", "push", LOCK_TIMEOUT, MOVED_FILE)
 
 
+@action
+def adopt_logs(workspace: Workspace, db: DBInstance) -> None:
+    """Those of the database before this one, where it had its own, are kept and let go; this one's are brought in."""
+    wanted = _find_logs(workspace.environment, db)
+    known = set(_require(workspace, "state", "list").split())
+    if others := [address for address in LOGS.values() if address in known]:
+        _require(workspace, "state", "rm", LOCK_TIMEOUT, *others)
+    blocks = (f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n" for address, name in wanted.items())
+    (workspace.folder / IMPORTS_FILE).write_text("\n".join(blocks))
+
+
 def require_only_adoption(plan: Plan) -> None:
     """
     Raises:
@@ -93,20 +107,14 @@ def _database_records(state: dict[str, Any]) -> Iterable[dict[str, Any]]:
     return (instance for resource in found for instance in resource["instances"])
 
 
-def _others_logs(environment: str, db: DBInstance) -> tuple[str, ...]:
-    """The log groups of the database before this one, when they are its own: they are kept, and nobody's."""
-    return tuple(LOGS.values()) if find_resource_id(environment) != db.resource_id else ()
-
-
-def _find_logs(workspace: Workspace, db: DBInstance) -> dict[str, str]:
-    """Log groups that RDS made itself for an instance of another name than Terraform's own."""
-    if db.id == f"{PROJECT}-{workspace.environment}-db":
+def _find_logs(environment: str, db: DBInstance) -> dict[str, str]:
+    """The log groups that RDS made for an instance of another name than Terraform's own; their addresses."""
+    if db.id == f"{PROJECT}-{environment}-db":
         return {}
     prefix = f"/aws/rds/instance/{db.id}/"
     groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
     found = {one["logGroupName"].removeprefix(prefix) for one in groups}
-    known = terraform_imports.list_addresses(workspace)
-    return {at: f"{prefix}{name}" for name, at in LOGS.items() if name in found and at not in known}
+    return {address: f"{prefix}{name}" for name, address in LOGS.items() if name in found}
 
 
 def _require(workspace: Workspace, *command: str) -> str:

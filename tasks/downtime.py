@@ -15,6 +15,7 @@ from tasks.postgres import Address
 from tasks.report import say
 from tasks.waiting import wait_until
 
+USERS, DATABASE_CLIENTS = "users", "database clients"
 # Between two uses by one client: so much may be wrong in what is measured.
 EVERY_SECONDS = 0.2
 STATEMENT_SECONDS = 5.0
@@ -44,10 +45,10 @@ class Downtime:
     errors: tuple[str, ...]
 
     def __str__(self) -> str:
-        end = "" if self.is_over else " and still is"
+        end = "" if self.is_over else " and still are"
         why = f": {'; '.join(self.errors)}" if self.errors else ""
         failed = f"{self.failed} of {self.uses} uses failed{why}"
-        return f"{self.client} was without service for {self.seconds:.1f} s{end}, {failed}"
+        return f"{self.client} were without service for {self.seconds:.1f} s{end}, {failed}"
 
 
 def sum_up(client: str, uses: Sequence[Use]) -> Downtime:
@@ -127,8 +128,8 @@ def watch(environment: Environment) -> Iterator[Watch]:
     with application.visitor(environment) as visit:
         watching = Watch(
             {
-                f"a user of {environment.alb_url}/ready": lambda: _unserved(visit()),
-                f"a client of {address}": lambda: _refused(address),
+                USERS: lambda: _unserved(visit()),
+                DATABASE_CLIENTS: lambda: _refused(address),
             }
         )
         watching.begin()
@@ -140,7 +141,7 @@ def watch(environment: Environment) -> Iterator[Watch]:
 
 def say_downtimes(downtimes: Sequence[Downtime]) -> None:
     for one in downtimes:
-        say(f"{one} (one every {EVERY_SECONDS:g} s)")
+        say(f"{one} (asked every {EVERY_SECONDS:g} s)")
 
 
 def _timed(use: Callable[[], str]) -> Use:

@@ -72,6 +72,15 @@ def plan_failover(environment: str, db: DBInstance) -> FailoverPlan:
     return FailoverPlan(environment, db.id, db.zone, db.standby_zone)
 
 
+def require_unmoved(plan: FailoverPlan, db: DBInstance) -> None:
+    """What was approved is still what would happen."""
+    if (db.zone, db.standby_zone) != (plan.from_zone, plan.to_zone):
+        raise PreconditionFailed(
+            f"{db} is in {db.zone} with its standby in {db.standby_zone}, expected {plan.from_zone} and {plan.to_zone}"
+            " as planned: it failed over meanwhile. Nothing was changed. Plan again if it still has to move"
+        )
+
+
 def is_under_way(failover: Failover, db: DBInstance, events: Sequence[Event], now: datetime) -> bool:
     """Whether RDS has begun what the marker says; a run may have been killed between the two.
 
@@ -110,6 +119,7 @@ def begin_failover(environment: Environment, plan: FailoverPlan) -> Failover:
     """Ask RDS for it, once: one that an earlier run asked for is attached to."""
     if known := _find(environment):
         return known
+    require_unmoved(plan, rds.describe_db_instance.fn(plan.db))
     group = autoscaling.describe_group.fn(environment.asg_name)
     begun = Failover(plan, datetime.now(UTC), tuple(one.id for one in group.in_service))
     aws.client("ssm").put_parameter(Name=_marker(environment), Value=begun.to_json(), Type="String", Overwrite=True)

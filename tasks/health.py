@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tasks import acm, application, autoscaling, aws, elbv2, rds, rds_events, recovery, secretsmanager
+from tasks import acm, application, autoscaling, aws, elbv2, rds, rds_events, secretsmanager
+from tasks import database_recovery as recovery
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
 from tasks.finding import Attention, Finding, judge

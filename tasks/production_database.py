@@ -106,6 +106,6 @@ def _from_state(known: dict[str, Any], resource_id: str) -> DBInstance:
         deletion_protection=known["deletion_protection"],
         tags=known["tags_all"],
         resource_id=resource_id,
-        zone=known["availability_zone"],
+        zone=known.get("availability_zone", ""),
         standby_zone=None,
     )

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from tasks import rds, residue
+from tasks.database_recovery import RECOVERY, Recovery
 from tasks.errors import VerificationFailed
 from tasks.kinds import action, probe
 from tasks.production_database import choose_point
 from tasks.rds import DBInstance
-from tasks.recovery import RECOVERY, Recovery
 from tasks.residue_kinds import EXPIRES_AT, FLOW, MARKS, RUN_ID
 from tasks.restored_copy import GRACE, POINT, REQUESTED_AT, Restore
 
@@ -53,7 +53,7 @@ def keep(recovery: Recovery) -> DBInstance:
     if found is None:
         raise VerificationFailed(
             f"the recovered instance {recovery.copy_id} is gone, expected it to be kept. Production serves as before:"
-            " start this again"
+            f" python -m flows.undo_recovery --environment {recovery.environment}, then start this again"
         )
     source = rds.find_by_resource_id(recovery.source)
     wanted = rds.describe_upkeep(source.id) if source else {"DeletionProtection": recovery.is_protected}

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from tasks import change_lock, losses, production_database, rds
+from tasks.database_recovery import Recovery, Request
 from tasks.environment import Environment
 from tasks.errors import PreconditionFailed
 from tasks.kinds import probe
 from tasks.postgres import Address
 from tasks.rds import GONE, DBInstance
-from tasks.recovery import Recovery, Request
 from tasks.report import say
 from tasks.residue_kinds import RUN_ID
 

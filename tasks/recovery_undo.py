@@ -1,11 +1,12 @@
 """Whether a recovery can be taken back, what that would lose, and where the recovered instance ends."""
 
+import hashlib
 from datetime import datetime
 
 from tasks import losses, production_database, rds, recovered_copy, swap
+from tasks.database_recovery import Recovery
 from tasks.errors import PreconditionFailed
 from tasks.kinds import action
-from tasks.recovery import Recovery
 from tasks.report import say
 
 
@@ -26,12 +27,19 @@ def require_undoable(found: Recovery | None, environment: str) -> Recovery:
     return found
 
 
+def hash_of(plan: Recovery) -> str:
+    """Of the undoing: a yes to the recovery is none to this."""
+    return hashlib.sha256(f"undo {plan.run_id} {plan.hash} {plan.let_in_at}".encode()).hexdigest()[:12]
+
+
 def require_no_loss(plan: Recovery, *, accept_loss: bool) -> None:
     """
     Raises:
         PreconditionFailed: users may have written into the recovered database; what they did is named.
     """
-    if not plan.let_in_at or plan.undoing_at:
+    if plan.undoing_at:
+        return say(f"it is {plan.state}, and goes on")
+    if not plan.let_in_at:
         return say("nobody has written into the recovered database: undoing it loses nothing")
     told = describe_losses(plan)
     say(f"undoing it loses what was {told}")

@@ -13,7 +13,7 @@ from tasks.errors import PreconditionFailed, VerificationFailed, WaitTimedOut
 from tasks.kinds import action, probe
 from tasks.postgres import Address
 from tasks.rds import DBInstance
-from tasks.residue_kinds import EXPIRES_AT, RUN_ID
+from tasks.residue_kinds import EXPIRES_AT, MARKS, RUN_ID
 from tasks.restore_point import RestorePoint
 from tasks.secretsmanager import make_password
 from tasks.verdict import Verdict
@@ -55,6 +55,11 @@ class Restore:
     def copy(self) -> str:
         """This very copy: one of the same name, made after it was removed, is another."""
         return f"{self.copy_id} of {self.tags[REQUESTED_AT]}"
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """What says that a thing is this run's and temporary, without what the copy has of production."""
+        return {name: self.tags[name] for name in (*MARKS, residue.ENVIRONMENT)}
 
     @property
     def ends_at(self) -> datetime:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from tasks import aws, db_snapshots, rds, secretsmanager
+from tasks.database_recovery import RETIRE_AFTER
 from tasks.database_state import find_resource_id
 from tasks.environment import PROJECT, Environment
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 from tasks.rds import DBInstance
-from tasks.recovery import RETIRE_AFTER
 from tasks.residue import ENVIRONMENT
 from tasks.waiting import wait_until
 

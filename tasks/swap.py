@@ -1,11 +1,11 @@
 """Who serves: the names of two instances are swapped, and the application's secret says where its database is."""
 
 from tasks import aws, rds, secretsmanager
+from tasks.database_recovery import RECOVERY, RETIRE_AFTER, Recovery
 from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 from tasks.rds import AVAILABLE_SECONDS, DBInstance
-from tasks.recovery import RECOVERY, RETIRE_AFTER, Recovery
 from tasks.secretsmanager import secret_name
 from tasks.waiting import wait_until
 

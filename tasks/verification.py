@@ -1,6 +1,6 @@
 """The layers of a verified restore, in order, each with its own verdict; and proof that a lie would be noticed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from tasks import (
     expectations,
     heartbeats,
     mutants,
+    restored_application,
     verifier_role,
 )
 from tasks.baseline import Baseline
@@ -32,7 +33,6 @@ from tasks.pace import Pace
 from tasks.postgres import Address, open_session
 from tasks.quiet_moment import Cut
 from tasks.report import say
-from tasks.restored_application import judge_application
 from tasks.restored_copy import Restore
 from tasks.verdict import Verdict
 
@@ -151,7 +151,13 @@ def judge(environment: Environment, one: Examination, depth: Depth, *, with_muta
 
 def judge_by_use(environment: Environment, one: Examination, depth: Depth) -> list[Verdict]:
     """L5, the last: the application writes into the copy, so that no other layer can be judged any more."""
-    return [judge_application(environment, one.copy, one.restore.tags)] if depth in WITH_APPLICATION else []
+    if depth not in WITH_APPLICATION:
+        return []
+    return [restored_application.judge_application(environment, one.copy, one.restore.marks)]
+
+
+def is_judged_by_use(verdicts: Iterable[Verdict]) -> bool:
+    return any(verdict.layer == restored_application.LAYER for verdict in verdicts)
 
 
 @probe

@@ -1,8 +1,9 @@
 """Run a procedure in a process of its own and kill it, with SIGKILL, at one exact point.
 
-A point is `call:N` (just before the N-th task is called, which is also just after the one before it), `before:NAME`
-(just before the task of that name is called for the first time), `sleep:N` (inside a wait, at its N-th pause) or
-`never`. Each run is a child of a process that has imported everything and done nothing: that saves it four seconds.
+A point is `call:N` (just before the N-th task is called, which is also just after the one before it), `change:N` (the
+same, counting only actions), `before:NAME` (just before the task of that name is called for the first time), `sleep:N`
+(inside a wait, at its N-th pause) or `never`. Each run is a child of a process that has imported everything and done
+nothing: that saves it four seconds.
 """
 
 import importlib
@@ -93,6 +94,8 @@ def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
         _kill_before(Task, "__call__", int(where))
     elif kind == "before":
         _kill_before(Task, "__call__", 0, lambda task, *_: task.name == where)
+    elif kind == "change":
+        _kill_before(Task, "__call__", int(where), lambda task, *_: "action" in task.tags)
     elif kind == "sleep":
         _kill_before(waiting.time, "sleep", int(where))
     flow = getattr(importlib.import_module(procedure), procedure.rpartition(".")[2])

@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import State
 
 from flows.fail_over_database import fail_over_database
 from lab.load import Load
-from tasks import change_lock, downtime
+from tasks import change_lock, downtime, health
+from tasks.environment import describe_environment
 from tests import killing
 from tests.flows.conftest import reaching
 from tests.stack import NAME, Stack, build_stack
@@ -115,12 +116,13 @@ def test_the_zones_swap_and_what_clients_missed_is_what_the_load_generator_misse
         state = fail_over()
     assert state.is_completed(), message(state)
     found = json.loads(message(state))
-    assert (found["zone"], found["whole"]) == (before[1], True)
+    assert (found["zone"], found["measured"]) == (before[1], True)
     assert zones(served) == before[::-1]
     assert sorted(one["InstanceId"] for one in served.group()["Instances"]) == sorted(ids)
-    assert len(found["downtime_seconds"]) == 2
+    (outage,) = sent.result["outages"]
+    assert set(found["downtime_seconds"]) == {"users", "database clients"}
     for seconds in found["downtime_seconds"].values():
-        assert abs(seconds - sent.result["failed"] / RATE) < 1.5
+        assert abs(seconds - outage["seconds"]) < 1.5
         assert seconds > 1.0  # the lab's failover takes 1.2 s
     assert not is_marked(served)
     assert PASSWORD not in message(state)
@@ -154,7 +156,7 @@ def test_killed_in_the_middle_of_it_the_next_run_proves_that_one(
     state = fail_over()
     assert state.is_completed(), message(state)
     found = json.loads(message(state))
-    assert found["whole"] is False
+    assert found["measured"] is False
     assert (failovers(served), zones(served), is_marked(served)) == (count + 1, before[::-1], False)
 
 
@@ -193,3 +195,14 @@ def test_a_single_az_database_is_refused_by_name_and_nothing_changes(served: Sta
     assert state.is_failed()
     assert f"RDS instance {DB} is Single-AZ, expected Multi-AZ" in message(state)
     assert (failovers(served), is_marked(served)) == (count, False)
+
+
+def test_of_a_database_that_is_not_available_the_events_are_shown_and_nothing_is_done(served: Stack) -> None:
+    served.clients("rds").stop_db_instance(DBInstanceIdentifier=DB)
+    served.wait_until(lambda: instance(served)["DBInstanceStatus"] == "stopped")
+    state = fail_over()
+    assert state.is_failed()
+    assert "is 'stopped', expected 'available'" in message(state)
+    found = health.check_component.fn("database", describe_environment.fn("dev"))
+    assert found.verdict == "fail"
+    assert "DB instance stopped" in found.observed

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.load import Load
+from lab.load import Load, outages
 from tests.lab.alb import PORT, Backend, listen
 
 PROJECT = Path(__file__).parents[2]
@@ -77,3 +77,11 @@ def test_the_command_prints_and_writes_one_json(backend, tmp_path):
     printed = subprocess.run([*command, *options], cwd=PROJECT, check=True, capture_output=True).stdout
     assert json.loads(printed) == json.loads(file.read_text())
     assert json.loads(printed)["sent"] == 10
+
+
+def test_an_outage_lasts_from_the_first_request_that_failed_to_the_next_that_was_served():
+    assert outages([(0.0, True), (2.0, False), (1.0, False), (3.0, True), (4.0, True), (5.0, False)]) == [
+        {"at": 1.0, "seconds": 2.0, "failed": 2},
+        {"at": 5.0, "seconds": 0.0, "failed": 1},
+    ]
+    assert outages([(0.0, True)]) == []

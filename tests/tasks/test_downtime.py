@@ -20,7 +20,7 @@ def test_it_lasts_from_the_first_use_that_failed_to_the_first_that_was_served_ag
 def test_several_are_added_up_and_an_open_one_counts_so_far() -> None:
     found = sum_up("a user", [use(0, "x"), use(1), use(2), use(3, "x"), use(4, "x")])
     assert (found.seconds, found.is_over) == (pytest.approx(1.1 + 1.1), False)
-    assert "still is" in str(found)
+    assert "still are" in str(found)
 
 
 def test_nobody_asked_is_nobody_served() -> None:

@@ -29,6 +29,12 @@ def test_without_a_standby_there_is_nothing_to_fail_over_to(changes: dict[str, o
         failover.plan_failover("prod", replace(DB, **changes))  # type: ignore[arg-type]
 
 
+def test_an_instance_that_moved_meanwhile_is_not_moved_again() -> None:
+    failover.require_unmoved(PLAN, DB)
+    with pytest.raises(PreconditionFailed, match="it failed over meanwhile"):
+        failover.require_unmoved(PLAN, SWAPPED)
+
+
 def test_only_the_planned_zone_counts_as_failed_over() -> None:
     failover.require_swapped(PLAN, SWAPPED)
     for wrong in (DB, replace(DB, zone="eu-north-1c"), replace(SWAPPED, standby_zone=B)):

@@ -1,17 +1,17 @@
 provider "aws" {
   region = var.region
 
-  # The marks of a recovery: whose a kept instance is, and until when.
-  ignore_tags {
-    key_prefixes = ["runbook:"]
-  }
-
   default_tags {
     tags = {
       Project     = var.project_name
       Environment = var.environment
       ManagedBy   = "terraform"
     }
+  }
+
+  # What the procedures write on a resource is theirs.
+  ignore_tags {
+    key_prefixes = ["runbook:"]
   }
 }
 

@@ -195,6 +195,17 @@ def forget(recovery: Recovery) -> None:
 
 
 @probe
+def require_none_unfinished(environment: str) -> None:
+    """
+    Raises:
+        PreconditionFailed: Terraform would undo what a recovery has begun. Nothing was changed.
+    """
+    found = find(environment)
+    if found and found.is_unfinished:
+        raise PreconditionFailed(f"{describe_unfinished(found)}. Nothing was changed")
+
+
+@probe
 def require_none_abandoned(environment: str) -> None:
     """
     Raises:
@@ -214,7 +225,7 @@ def describe_unfinished(found: Recovery) -> str:
     back = f"python -m flows.undo_recovery --environment {found.environment}"
     on = f"python -m flows.recover_database --environment {found.environment} --damaged-at {found.damaged_at}"
     advice = back if found.undoing_at else f"{on} --cut-over {found.cut_over}, or take it back: {back}"
-    return f"a recovery did not come to its end: {found}; {found.state}. Expected none. Go on with it: {advice}"
+    return f"a recovery is unfinished: {found}; {found.state}. Expected none. Go on with it: {advice}"
 
 
 def now() -> str:
