@@ -73,7 +73,7 @@ class Outcome:
 
 
 def outages(served: list[tuple[float, bool]]) -> list[dict[str, float]]:
-    """Each time from the first request that failed until the next one that was served; an open one lasts until now."""
+    """Each time from the first request that failed until the next that was served, or until the last one of all."""
     found: list[dict[str, float]] = []
     before = True
     for at, well in sorted(served):
