@@ -3,12 +3,13 @@
 When:     after a merged change to terraform/, or by hand in an emergency; CI runs this very procedure.
 Impact:   as the plan says; a plan that destroys or replaces a database, bucket, load balancer ... is refused unless
           each is named in allow_loss. Running instances keep what they run.
+          A database that was lost is not replaced by an empty one: recover_infrastructure brings it back.
 Rollback: rollback_infrastructure takes a commit back (P16); the state keeps its versions.
 
 Carries out P08, P09, P10, P11 (and D13, D28). The image that runs is kept: releases go through deploy_application.
 """
 
-from tasks import approval, infrastructure, rds, terraform
+from tasks import approval, infrastructure, lost_database, rds, terraform
 from tasks import change_lock as lock
 from tasks import database_recovery as recovery
 from tasks import secretsmanager as secrets
@@ -40,6 +41,7 @@ def deploy_infrastructure(
         say(f"terraform {terraform.require_terraform()}")
         lock.require_free(environment)
         recovery.require_none_unfinished(environment)
+        lost_database.require_not_lost(environment)
         inputs = infrastructure.read_inputs(environment, image)
     password = inputs.password or secrets.make_password()
     with terraform.workspace(environment, inputs.variables, {"db_password": password}) as workspace:

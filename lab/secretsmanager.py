@@ -101,8 +101,10 @@ def _require_same_value(secret: Any, token: str | None, version: Any, asked: Any
 
 def _get_value(original: Method, backend: Any, secret_id: str, version_id: str, version_stage: str) -> Any:
     secret = backend.describe_secret(secret_id)
+    if secret.is_deleted():
+        raise AWSError("InvalidRequestException", MARKED)
     stages = {stage for version in secret.versions.values() for stage in version["version_stages"]}
-    if not secret.is_deleted() and version_stage and not version_id and version_stage not in stages:
+    if version_stage and not version_id and version_stage not in stages:
         raise AWSError(
             "ResourceNotFoundException",
             f"Secrets Manager can't find the specified secret value for staging label: {version_stage}",

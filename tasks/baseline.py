@@ -63,7 +63,7 @@ def record_baseline(
         before: the record before this one, when a backup is made between the two.
         patience_seconds: how long to look for a moment in which nobody writes, which makes the record exact.
     """
-    if found := _find(environment, name):
+    if found := find_in_bucket(environment.backup_bucket, name):
         return found
     with ExitStack() as stack:
         address = verifier_role.read_verifier_address(environment.environment)
@@ -96,11 +96,12 @@ def wait_for_next_second(before: Baseline) -> datetime:
 
 @probe
 def find_baseline(environment: Environment, name: str) -> Baseline | None:
-    return _find(environment, name)
+    return find_in_bucket(environment.backup_bucket, name)
 
 
-def _find(environment: Environment, name: str) -> Baseline | None:
-    body = s3.find_object(environment.backup_bucket, _key(name))
+def find_in_bucket(bucket: str, name: str) -> Baseline | None:
+    """Also for an environment that is lost, and whose bucket may be lost with it."""
+    body = s3.find_object(bucket, _key(name))
     return None if body is None else Baseline.from_json(gzip.decompress(body).decode())
 
 

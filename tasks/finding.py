@@ -47,6 +47,9 @@ def as_json(findings: Iterable[Finding]) -> str:
 
 def require_none_bad(findings: Iterable[Finding]) -> None:
     """Fails on fail and on unknown; a warning leaves the run green."""
-    bad = [f for f in findings if f.verdict in ("fail", "unknown")]
-    if bad:
-        raise VerificationFailed("; ".join(f"{f.component} {f.verdict}: {f.observed}" for f in bad))
+    if found := bad(findings):
+        raise VerificationFailed("; ".join(f"{f.component} {f.verdict}: {f.observed}" for f in found))
+
+
+def bad(findings: Iterable[Finding]) -> list[Finding]:
+    return [f for f in findings if f.verdict in ("fail", "unknown")]

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from tasks import acm, application, autoscaling, aws, elbv2, rds, rds_events, secretsmanager
 from tasks import database_recovery as recovery
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
-from tasks.finding import Attention, Finding, judge
+from tasks.finding import Attention, Finding, bad, judge
 from tasks.kinds import probe
+from tasks.waiting import wait_until
 
 EXPIRY_WARNING_DAYS = 30
+WELL_SECONDS = 1200  # the slowest alarms look at ten minutes
 EXPECTED_PORTS = [80, 443]
 EVENTS_SHOWN = 3
 
@@ -18,6 +21,22 @@ EVENTS_SHOWN = 3
 @probe
 def check_component(name: str, environment: Environment) -> Finding:
     return judge(name, lambda: COMPONENTS[name](environment))
+
+
+@probe
+def wait_until_well(environment: Environment) -> list[Finding]:
+    """Every component, as soon as none is bad: an alarm needs some minutes to see that it is over.
+
+    Raises:
+        WaitTimedOut: with what was still bad.
+    """
+    return wait_until(
+        str(environment),
+        lambda: [judge(name, partial(look, environment)) for name, look in COMPONENTS.items()],
+        lambda findings: not bad(findings),
+        timeout_seconds=WELL_SECONDS,
+        expected="no component to fail or be unknown",
+    )
 
 
 def _load_balancer(environment: Environment) -> str:

@@ -32,11 +32,13 @@ def read_database_password(environment: str) -> SecretStr | None:
 
 
 def read_value(name: str) -> dict[str, Any] | None:
-    """The JSON that a secret holds now, or None when there is no such secret, or no value in it yet."""
+    """The JSON that a secret holds now, or None when there is no such secret, no value in it yet, or it is deleted."""
     secrets = _secrets()
     try:
         found = secrets.get_secret_value(SecretId=name)
     except secrets.exceptions.ResourceNotFoundException:
+        return None
+    except secrets.exceptions.InvalidRequestException:  # marked as deleted
         return None
     value: dict[str, Any] = json.loads(found["SecretString"])
     return value

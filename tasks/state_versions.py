@@ -93,7 +93,22 @@ def require_unlocked(state: StateAddress) -> None:
 
 @probe
 def list_versions(state: StateAddress) -> tuple[StateVersion, ...]:
-    """The newest versions first. Deleting the object made a version too."""
+    """The newest versions first. Deleting the object made a version too.
+
+    Raises:
+        PreconditionFailed: there is none.
+    """
+    if found := find_versions.fn(state):
+        return found
+    raise PreconditionFailed(
+        f"s3://{state.bucket}/{state.key} has no version at all, expected at least one. An environment that was"
+        " never built is built by: python -m flows.deploy_infrastructure"
+    )
+
+
+@probe
+def find_versions(state: StateAddress) -> tuple[StateVersion, ...]:
+    """Those that there are, if any."""
     pages = _s3().get_paginator("list_object_versions").paginate(Bucket=state.bucket, Prefix=state.key)
     found: list[StateVersion] = []
     for page in pages:
@@ -104,13 +119,8 @@ def list_versions(state: StateAddress) -> tuple[StateVersion, ...]:
             for v in page.get("Versions", [])
             if v["Key"] == state.key
         ]
-    if not found:
-        raise PreconditionFailed(
-            f"s3://{state.bucket}/{state.key} has no version at all, expected at least one. An environment that was"
-            " never built is built by: python -m flows.deploy_infrastructure"
-        )
     newest = sorted(found, key=lambda v: (v.is_current, v.written), reverse=True)[:MOST_VERSIONS]
-    return tuple(v if v.problem else _read(v, _fetch(state, v.id)) for v in newest)
+    return tuple(v if v.problem else _read(v, read_body(state, v.id)) for v in newest)
 
 
 def table(versions: Sequence[StateVersion]) -> list[str]:
@@ -151,8 +161,7 @@ def make_readable(state: StateAddress, restore: Restore) -> None:
     current = next(v for v in list_versions.fn(state) if v.is_current)
     if current.is_readable:
         return
-    # Who locks with DynamoDB has a checksum of the lost object there, which would forbid every later read (D28).
-    aws.client("dynamodb").delete_item(TableName=LOCK_TABLE, Key={"LockID": {"S": f"{state.bucket}/{state.key}-md5"}})
+    forget_checksum(state)
     condition: _Condition = {"IfNoneMatch": "*"} if current.problem == DELETED else {"IfMatch": current.etag}
     body = read_content(state, restore, serial=restore.serial - 1).encode()
     try:
@@ -168,7 +177,7 @@ def make_readable(state: StateAddress, restore: Restore) -> None:
 
 def read_content(state: StateAddress, restore: Restore, serial: int) -> str:
     """The record itself, with another serial."""
-    content: dict[str, Any] = json.loads(_fetch(state, restore.version.id))
+    content: dict[str, Any] = json.loads(read_body(state, restore.version.id))
     return json.dumps({**content, "serial": serial}, indent=2)
 
 
@@ -224,7 +233,12 @@ def _addresses(resources: list[dict[str, Any]]) -> Iterator[str]:
             yield address + (f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else "")
 
 
-def _fetch(state: StateAddress, version_id: str) -> bytes:
+def forget_checksum(state: StateAddress) -> None:
+    """Who locks with DynamoDB has a checksum of the lost object there, which would forbid every later read (D28)."""
+    aws.client("dynamodb").delete_item(TableName=LOCK_TABLE, Key={"LockID": {"S": f"{state.bucket}/{state.key}-md5"}})
+
+
+def read_body(state: StateAddress, version_id: str) -> bytes:
     return _s3().get_object(Bucket=state.bucket, Key=state.key, VersionId=version_id)["Body"].read()
 
 

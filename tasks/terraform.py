@@ -131,9 +131,15 @@ def init(workspace: Workspace) -> None:
 
 
 @probe
-def plan(workspace: Workspace) -> Plan:
-    """What would change now, saved so that exactly this can be applied."""
-    outcome = workspace.run("plan", "-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}")
+def plan(workspace: Workspace, *targets: str) -> Plan:
+    """What would change now, saved so that exactly this can be applied.
+
+    Args:
+        targets: addresses to which it is limited, with what they stand on; all of it without.
+    """
+    limits = [f"-target={address}" for address in targets]
+    arguments = ("-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}", *limits)
+    outcome = workspace.run("plan", *arguments)
     if outcome.code == 1:
         raise PreconditionFailed(f"terraform plan failed for {workspace.environment}: {outcome.errors}")
     shown = workspace.run("show", "-json", PLAN_FILE)

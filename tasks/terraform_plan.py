@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.errors import PreconditionFailed
@@ -49,15 +49,28 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Creation:
+    """A resource that is not in the state, and the values that the plan knows of it; never a sensitive one."""
+
+    address: str
+    type: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Exactly what was shown and approved. Two plans with the same hash do the same."""
 
     changes: tuple[Change, ...]
     hash: str
+    creations: tuple[Creation, ...] = field(default=(), repr=False)
 
     @property
     def is_empty(self) -> bool:
         return not self.changes
+
+    def creation(self, address: str) -> Creation:
+        return next(one for one in self.creations if one.address == address)
 
     def counts(self) -> str:
         by_action = Counter(change.action for change in self.changes)
@@ -65,7 +78,7 @@ class Plan:
 
     def table(self) -> str:
         """Markdown for the one who approves: losses first, creations last."""
-        order = {"delete": 0, "replace": 1, "update": 2, "create": 3}
+        order = {"delete": 0, "replace": 1, "update": 2, "import": 3, "create": 4}
         rows = sorted(self.changes, key=lambda change: (order.get(change.action, 2), change.address))
         lines = [f"| {c.action} | `{c.address}` | {', '.join(c.attributes)} |" for c in rows]
         return "\n".join(["| action | resource | because of |", "|---|---|---|", *lines])
@@ -81,7 +94,8 @@ def read_plan(document: dict[str, Any]) -> Plan:
     }
     canonical = json.dumps([[_essence(c) for c in found], outputs], sort_keys=True, default=str)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]
-    return Plan(tuple(_change(c) for c in found), digest)
+    creations = tuple(_creation(c) for c in found if c["change"]["actions"] == ["create"])
+    return Plan(tuple(_change(c) for c in found), digest, creations)
 
 
 def require_no_loss(plan: Plan, allowed: Iterable[str]) -> None:
@@ -104,12 +118,30 @@ def require_no_loss(plan: Plan, allowed: Iterable[str]) -> None:
         )
 
 
+def require_additions_only(plan: Plan) -> None:
+    """
+    Raises:
+        PreconditionFailed: the plan destroys or replaces anything, stateful or not. Nothing was changed.
+    """
+    if refused := [change for change in plan.changes if {"delete", "replace"} & {change.action}]:
+        raise PreconditionFailed(
+            f"the plan would destroy or replace {'; '.join(map(str, refused))}. Expected that a recovery only makes,"
+            " adopts and updates. Mend the cause; deploy_infrastructure can do what this must not"
+        )
+
+
 def _acts(change: dict[str, Any]) -> bool:
     return change["change"]["actions"] not in (["no-op"], ["read"]) or bool(change["change"].get("importing"))
 
 
-def _action(actions: list[str]) -> str:
-    return "replace" if len(actions) > 1 else actions[0]
+def _action(actions: list[str], *, is_import: bool) -> str:
+    action = "replace" if len(actions) > 1 else actions[0]
+    return "import" if is_import and action == "no-op" else action
+
+
+def _creation(found: dict[str, Any]) -> Creation:
+    values, secret = found["change"].get("after") or {}, found["change"].get("after_sensitive") or {}
+    return Creation(found["address"], found["type"], {k: v for k, v in values.items() if secret.get(k) is not True})
 
 
 def _change(found: dict[str, Any]) -> Change:
@@ -119,7 +151,7 @@ def _change(found: dict[str, Any]) -> Change:
     return Change(
         found["address"],
         found["type"],
-        _action(change["actions"]),
+        _action(change["actions"], is_import=bool(change.get("importing"))),
         forced or updated,
         found.get("action_reason"),
     )
@@ -137,4 +169,5 @@ def _differences(change: dict[str, Any]) -> dict[str, Any]:
 
 def _essence(found: dict[str, Any]) -> list[Any]:
     change = found["change"]
-    return [found["address"], change["actions"], change.get("replace_paths", []), _differences(change)]
+    imported = [change["importing"]] if change.get("importing") else []
+    return [found["address"], change["actions"], change.get("replace_paths", []), _differences(change), *imported]

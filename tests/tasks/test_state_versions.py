@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from tasks import aws, state_backend
 from tasks.change_lock import LOCK_TABLE
 from tasks.errors import PreconditionFailed, VerificationFailed
+from tasks.lost_state import set_aside
 from tasks.state_versions import StateVersion, list_versions, make_readable, plan_restore, require_restored, table
 from tasks.terraform_lock import StateAddress
 
@@ -201,3 +202,17 @@ def test_the_checksum_of_the_lost_object_goes_with_it(s3: Any) -> None:
 def test_an_environment_that_never_had_a_state_is_sent_to_be_built(s3: Any) -> None:
     with pytest.raises(PreconditionFailed, match=r"no version at all.*deploy_infrastructure"):
         versions()
+
+
+def test_a_corrupt_state_makes_room_once_and_stays_in_the_bucket(s3: Any) -> None:
+    put(state(1, "vpc"))
+    lose("truncated")
+    lost = versions()[0]
+    for _ in range(2):
+        set_aside.fn(STATE, lost)
+        assert (versions()[0].problem, versions()[0].is_current) == ("deleted", True)
+    assert lost.id in {one.id for one in versions()}
+    assert len(versions()) == 3
+    put(state(1, "vpc", lineage="new"))
+    set_aside.fn(STATE, lost)
+    assert current()["lineage"] == "new"

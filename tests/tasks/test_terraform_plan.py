@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import PreconditionFailed
-from tasks.terraform_plan import read_plan, require_no_loss
+from tasks.terraform_plan import read_plan, require_additions_only, require_no_loss
 
 DATABASE = "module.rds.aws_db_instance.main"
 
@@ -97,3 +97,22 @@ def test_the_table_shows_losses_first() -> None:
     plan = read_plan(document(change("aws_vpc.a", ["create"]), REPLACED_DATABASE, change("aws_lb.b", ["delete"])))
     assert [row.split("|")[1].strip() for row in plan.table().splitlines()[2:]] == ["delete", "replace", "create"]
     assert plan.counts() == "1 to create, 1 to delete, 1 to replace"
+
+
+def test_what_is_imported_is_said_and_another_import_is_another_plan() -> None:
+    plans = [read_plan(document(change("aws_vpc.main", ["no-op"], importing={"id": one}))) for one in ("a", "b")]
+    assert [plan.counts() for plan in plans] == ["1 to import"] * 2
+    assert plans[0].hash != plans[1].hash
+
+
+def test_a_creation_has_its_planned_values_but_no_secret() -> None:
+    made = change("aws_vpc.main", ["create"], after={"name": "x", "key": "canary"}, after_sensitive={"key": True})
+    plan = read_plan(document(made))
+    assert plan.creation("aws_vpc.main").values == {"name": "x"}
+    require_additions_only(plan)
+
+
+def test_a_plan_that_takes_anything_away_is_no_recovery() -> None:
+    for actions in (["delete"], ["create", "delete"]):
+        with pytest.raises(PreconditionFailed, match="only makes, adopts and updates"):
+            require_additions_only(read_plan(document(change("aws_autoscaling_policy.cpu", actions))))

@@ -15,9 +15,8 @@ locals {
 }
 
 resource "aws_s3_bucket" "main" {
-  bucket        = local.bucket
-  force_destroy = !var.deletion_protection
-  tags          = { Name = local.bucket }
+  bucket = local.bucket
+  tags   = { Name = local.bucket }
 }
 
 resource "aws_s3_bucket_versioning" "main" {

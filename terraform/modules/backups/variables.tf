@@ -4,6 +4,6 @@ variable "name" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete the bucket while anything is in it, and keep its key as long as AWS can."
+  description = "Keep the bucket's key as long as AWS can; the bucket itself is never deleted with anything in it."
   type        = bool
 }

@@ -83,6 +83,9 @@ resource "aws_db_instance" "main" {
   backup_retention_period = var.retention_days.backups
   copy_tags_to_snapshot   = true
 
+  # What was deleted by mistake comes back from these: see recover_infrastructure.
+  delete_automated_backups = false
+
   deletion_protection       = var.deletion_protection
   skip_final_snapshot       = !var.deletion_protection
   final_snapshot_identifier = "${local.identifier}-final"

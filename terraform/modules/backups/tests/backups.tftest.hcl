@@ -92,7 +92,7 @@ run "a_protected_bucket_is_not_deleted_with_what_is_in_it" {
   }
 }
 
-run "an_unprotected_one_is" {
+run "nor_is_an_unprotected_one" {
   command = plan
 
   variables {
@@ -100,7 +100,7 @@ run "an_unprotected_one_is" {
   }
 
   assert {
-    condition     = aws_s3_bucket.main.force_destroy && aws_kms_key.main.deletion_window_in_days == 7
-    error_message = "dev can be taken down."
+    condition     = !aws_s3_bucket.main.force_destroy && aws_kms_key.main.deletion_window_in_days == 7
+    error_message = "Records of what backups hold outlive a mistake, also in dev; its key does not wait for a month."
   }
 }

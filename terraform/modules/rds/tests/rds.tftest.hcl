@@ -25,6 +25,19 @@ run "a_protected_database_leaves_a_snapshot_and_its_secret_behind" {
   }
 }
 
+run "backups_outlive_the_database" {
+  command = plan
+
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = !aws_db_instance.main.delete_automated_backups
+    error_message = "A database that is destroyed by mistake comes back from its automated backups."
+  }
+}
+
 run "data_is_encrypted_and_not_public" {
   command = plan
 
