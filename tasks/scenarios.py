@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tasks import scenarios_database, scenarios_edge, scenarios_fleet, scenarios_state
+from tasks import scenarios_database, scenarios_edge, scenarios_fleet, scenarios_state, scenarios_zone
 from tasks.drill import Scenario
 
 ScenarioName = Literal[
@@ -12,9 +12,12 @@ ScenarioName = Literal[
     "exhausted-connections",
     "expired-certificate",
     "corrupt-state",
+    "lost-state",
+    "lost-zone",
+    "database-failover",
 ]
 SCENARIOS: dict[str, Scenario] = {
     one.name: one
-    for room in (scenarios_fleet, scenarios_database, scenarios_edge, scenarios_state)
+    for room in (scenarios_fleet, scenarios_database, scenarios_edge, scenarios_state, scenarios_zone)
     for one in room.SCENARIOS
 }

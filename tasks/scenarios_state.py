@@ -1,5 +1,7 @@
 """Drills of Terraform's state: it can't be read, or is not there. What it tells of runs on."""
 
+from dataclasses import replace
+
 from tasks import application, damaged_state, state_versions, terraform
 from tasks.drill import Abort, BlastRadius, Recovery, Scenario, Situation, Step, Target
 from tasks.environment import Environment
@@ -82,4 +84,11 @@ CORRUPT_STATE = Scenario(
     abort=Abort(after_seconds=900),
 )
 
-SCENARIOS = (CORRUPT_STATE,)
+LOST_STATE = replace(
+    CORRUPT_STATE,
+    name="lost-state",
+    question="Terraform's state was deleted: does its bucket have it still, and does it come back with its lineage?",
+    method=(Step("delete the state", _delete, _mend),),
+)
+
+SCENARIOS = (CORRUPT_STATE, LOST_STATE)
