@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 TERRAFORM_MINIMUM := 1.11
 
-.PHONY: help setup demo down test check bench lab deploy health-check format lock
+.PHONY: help setup demo down test check bench lab deploy docs health-check format lock
 
 help:
 	@echo "make demo           build dev on this machine, roll out two releases and a broken one, open the Prefect UI"
@@ -13,6 +13,7 @@ help:
 	@echo "make test           all tests        make check   linters, types, import contracts"
 	@echo "make bench          measure, into build/bench.json"
 	@echo "make lab            start the lab    make deploy  register all deployments on PREFECT_API_URL"
+	@echo "make docs           write docs/runbook.md from the flows"
 	@echo "make health-check ENV=dev            every component of an environment"
 
 $(VENV)/.ready: requirements.lock
@@ -55,6 +56,9 @@ lab: setup
 
 deploy: setup
 	@$(RUN) -m deployments
+
+docs: $(VENV)/.ready
+	@$(RUN) -m runbook.page
 
 health-check: setup
 	@$(RUN) -m flows.check_environment --environment $(ENV)

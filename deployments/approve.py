@@ -5,6 +5,7 @@ The yes is for the plan whose hash is given, and for no other.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -13,8 +14,8 @@ from tasks.approval import Approval, key_of
 from tasks.command_line import EXIT_FAILED, EXIT_WRONG_USE
 
 
-def main() -> int:
-    asked = _parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    asked = _parser().parse_args(arguments)
     with get_client(sync_client=True) as client:
         state = client.read_flow_run(asked.run).state
         if not state or not state.is_paused():

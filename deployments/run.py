@@ -6,7 +6,7 @@ Exit codes: 0 completed, 1 red or unknown, 2 wrong use (nothing was started), 3 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,8 +39,8 @@ class Unknown(Exception):
     """The run was started and goes on; how it ends was not seen."""
 
 
-def main() -> int:
-    asked = _parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    asked = _parser().parse_args(arguments)
     try:
         with get_client(sync_client=True) as client:
             run = start(client, asked.deployment, asked.param, asked.idempotency_key)

@@ -4,8 +4,8 @@ When:     every ten minutes by itself.
 Impact:   none, it only looks, and tells people.
 Rollback: nothing to undo.
 
-Carries out P93, of P94 the first call, and of P95 the freshness: a procedure that is no longer proven is told of. A
-dead Prefect server or a dead worker can't tell of itself: watch those from outside.
+Carries out P93; whom an incident climbs to is data, tasks/on_call.yaml. A dead Prefect server or a dead worker can
+not tell of itself: watch those from outside.
 """
 
 from datetime import UTC, datetime
