@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.settings import PREFECT_API_URL
 
 ROOT = Path(__file__).parents[1]
 WORK_POOL = "runbook"
@@ -17,7 +19,13 @@ WORK_POOL = "runbook"
 def main() -> int:
     wanted = {(_flow_name(entry), str(entry["name"])) for entry in _listed()}
     with get_client(sync_client=True) as client:
-        ensure_work_pool(client)
+        try:
+            ensure_work_pool(client)
+        except httpx.TransportError as error:
+            sys.stderr.write(
+                f"no Prefect server answers at {PREFECT_API_URL.value()}: {error}. Nothing was registered.\n"
+            )
+            return 1
         register = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         done = subprocess.run(register, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:

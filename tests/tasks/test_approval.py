@@ -10,11 +10,13 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from deployments import approve
 from tasks import approval
 from tasks.errors import NotApproved
 from tasks.procedure import procedure
 
 PLAN = "abc123abc123"
+PAUSED = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.PAUSED]}}})
 changed: list[str] = []
 
 
@@ -39,11 +41,10 @@ def answer(**given: Any) -> threading.Thread:
     """A person who waits for the question and answers it through the API, as the UI does."""
 
     def look() -> None:
-        paused = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.PAUSED]}}})
         with get_client(sync_client=True) as client:
             deadline = time.monotonic() + 30
             while time.monotonic() < deadline:
-                for run in client.read_flow_runs(flow_run_filter=paused):
+                for run in client.read_flow_runs(flow_run_filter=PAUSED):
                     client.resume_flow_run(run.id, run_input=given)
                     return
                 time.sleep(0.2)
@@ -57,6 +58,28 @@ def test_an_approved_plan_is_carried_out() -> None:
     person = answer(approved=True, approver="ada", reason="looks right")
     assert change_prod(return_state=True).is_completed()  # type: ignore[call-overload]
     person.join()
+    assert changed == [PLAN]
+
+
+def test_a_yes_from_the_command_line_is_for_the_plan_that_was_read() -> None:
+    codes: list[int] = []
+
+    def person() -> None:
+        with get_client(sync_client=True) as client:
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                for run in client.read_flow_runs(flow_run_filter=PAUSED):
+                    codes.append(approve.main([str(run.id), "000000000000", "--by", "ada"]))
+                    codes.append(approve.main([str(run.id), PLAN, "--by", "ada"]))
+                    codes.append(approve.main([str(run.id), PLAN, "--by", "ada"]))
+                    return
+                time.sleep(0.2)
+
+    thread = threading.Thread(target=person)
+    thread.start()
+    assert change_prod(return_state=True).is_completed()  # type: ignore[call-overload]
+    thread.join()
+    assert codes == [2, 0, 2]
     assert changed == [PLAN]
 
 
