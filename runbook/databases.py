@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from runbook import models
+from runbook.botocore_models import wait_seconds
 from runbook.rules import Runbook, Seen, rule
 
 RESTORES = ("rds restore-db-instance-to-point-in-time", "rds restore-db-instance-from-db-snapshot")
@@ -47,7 +47,7 @@ def the_last_undo_is_deleted(runbook: Runbook) -> Iterator[Seen]:
 @rule("D12", "wait in a way that can be taken up again")
 def a_waiter_gives_up_too_early(runbook: Runbook) -> Iterator[Seen]:
     for command in runbook.commands:
-        seconds = models.wait_seconds(command) if command.service == "rds" else None
+        seconds = wait_seconds(command) if command.service == "rds" else None
         if seconds is not None and seconds <= LONGEST_RESTORE_SECONDS:
             yield command.line, f"the waiter ends with an error after {seconds // 60} min, which a restore can take"
 

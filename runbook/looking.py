@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from runbook import models
+from runbook.botocore_models import faults
 from runbook.rules import Runbook, Seen, rule
 
 METRICS = "cloudwatch get-metric-statistics"
@@ -22,7 +22,7 @@ def two_kinds_of_statistics_at_once(runbook: Runbook) -> Iterator[Seen]:
 @rule("D08", "read it where the API has it")
 def a_command_that_the_cli_or_its_answer_does_not_know(runbook: Runbook) -> Iterator[Seen]:
     for command in runbook.commands:
-        for fault in models.faults(command):
+        for fault in faults(command):
             yield command.line, fault
 
 
