@@ -156,6 +156,7 @@ def _accept(recovery: Recovery, backup: Backup, password: SecretStr) -> None:
         say(f"{verdict}: {'; '.join(verdict.facts)}")
     require_good(verdicts)
     rds.set_master_password(recovery.inputs.environment, password)
+    secrets.correct_address(recovery.inputs.environment, db.address or "", db.settings.port)
     lost_database.accept(db, backup)
 
 

@@ -54,6 +54,16 @@ def write_value(name: str, description: str, value: Mapping[str, Any], tags: Map
     return made["ARN"]
 
 
+@action
+def correct_address(environment: str, host: str, port: int) -> None:
+    """Let the database's secret, once it has a value, say where the database is; a true one stays as it is."""
+    name = secret_name(environment)
+    value = read_value(name)
+    if value and (value["host"], value["port"]) != (host, port):
+        changed = json.dumps({**value, "host": host, "port": port})
+        _secrets().put_secret_value(SecretId=name, SecretString=changed)
+
+
 def make_password() -> SecretStr:
     """A new random password that PostgreSQL, RDS and a connection URL take as it is."""
     made = _secrets().get_random_password(PasswordLength=PASSWORD_LENGTH, ExcludePunctuation=True)
