@@ -45,7 +45,6 @@ TERMINATE = sql.SQL("""
 select pg_catalog.pg_terminate_backend(s.pid) from {clients}
  where s.pid = {pid} and s.backend_start = {backend_start} and s.state_change = {state_change}
        and s.state like 'idle%' and not {spared}""")
-
 TERMINATE_APPLICATION = sql.SQL("""
 select pg_catalog.pg_terminate_backend(s.pid) from {clients}
  where s.backend_type = 'client backend' and s.application_name = {application} and not {spared}""")

@@ -216,3 +216,15 @@ def test_a_certificate_imported_again_keeps_its_arn_and_tells_its_new_end(client
     after = acm.describe_certificate(CertificateArn=arn)["Certificate"]["NotAfter"]
     assert (after - before).days == 85
     assert acm.get_certificate(CertificateArn=arn)["Certificate"].encode() == certificate
+
+
+def test_unasked_acm_lists_certificates_with_rsa_keys_only(clients):
+    acm = clients("acm")
+    certificate, key = certificate_and_key("listed.example")
+    arn = acm.import_certificate(Certificate=certificate, PrivateKey=key)["CertificateArn"]
+    kind = acm.describe_certificate(CertificateArn=arn)["Certificate"]["KeyAlgorithm"]
+    listed = [
+        {one["CertificateArn"] for one in acm.list_certificates(**how)["CertificateSummaryList"]}
+        for how in ({}, {"Includes": {"keyTypes": [kind]}}, {"Includes": {"keyTypes": ["EC_secp521r1"]}})
+    ]
+    assert [arn in found for found in listed] == [kind.startswith("RSA"), True, False]
