@@ -41,7 +41,7 @@ test: setup
 check: setup
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy app deployments flows lab runbook tasks
+	$(VENV)/bin/mypy app deployments docs flows lab tasks
 	$(VENV)/bin/lint-imports
 	terraform fmt -check -recursive terraform
 	$(VENV)/bin/zizmor --offline --quiet .github
@@ -58,7 +58,7 @@ deploy: setup
 	@$(RUN) -m deployments
 
 docs: $(VENV)/.ready
-	@$(RUN) -m runbook.page
+	@$(RUN) -m docs.runbook.page
 
 health-check: setup
 	@$(RUN) -m flows.check_environment --environment $(ENV)

@@ -4,7 +4,7 @@ When:     after the day that its tag runbook:retire-after names, and when nobody
 Impact:   none on the service: the instance that serves, or that Terraform owns, is refused.
 Rollback: restore the final snapshot, or the automated backups that stay for their retention period.
 
-Carries out P61's last step (and D10).
+Carries out P62 (and D10).
 """
 
 from typing import Annotated

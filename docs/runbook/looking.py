@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from runbook.botocore_models import faults
-from runbook.rules import Runbook, Seen, rule
+from docs.runbook.botocore_models import faults
+from docs.runbook.rules import Runbook, Seen, rule
 
 METRICS = "cloudwatch get-metric-statistics"
 MILLISECONDS = re.compile(r"`?TargetResponseTime`?[^|]*?\d+ ?ms")

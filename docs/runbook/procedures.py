@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CARRIES_OUT = re.compile(r"Carries out (.*?)(?:\n\n|\Z)", re.DOTALL)
 PROCEDURE = re.compile(r"\bP\d\d\b")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from runbook.markdown import Command, Line, list_commands, read
+from docs.runbook.markdown import Command, Line, list_commands, read
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A linter for runbooks: `python -m runbook.lint FILE.md` says which commands would fail, or do harm.
+"""A linter for runbooks: `python -m docs.runbook.lint FILE.md` says which commands would fail, or do harm.
 
 Exit codes: 0 nothing found, 1 something found, 2 wrong use.
 """
@@ -6,8 +6,8 @@ Exit codes: 0 nothing found, 1 something found, 2 wrong use.
 import sys
 from pathlib import Path
 
-from runbook import databases, infrastructure, looking, replacing
-from runbook.rules import RULES, Finding, Runbook
+from docs.runbook import databases, infrastructure, looking, replacing
+from docs.runbook.rules import RULES, Finding, Runbook
 
 TOPICS = (databases, infrastructure, looking, replacing)  # each enters its rules when it is imported
 

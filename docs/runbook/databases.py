@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from runbook.botocore_models import wait_seconds
-from runbook.rules import Runbook, Seen, rule
+from docs.runbook.botocore_models import wait_seconds
+from docs.runbook.rules import Runbook, Seen, rule
 
 RESTORES = ("rds restore-db-instance-to-point-in-time", "rds restore-db-instance-from-db-snapshot")
 KEPT = ("vpc-security-group-ids", "db-subnet-group-name", "db-parameter-group-name")

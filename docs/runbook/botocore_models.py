@@ -10,7 +10,7 @@ from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationModel, ServiceModel, Shape
 
-from runbook.markdown import Command
+from docs.runbook.markdown import Command
 
 # Commands that the CLI has beside the service's API.
 CLI_OWN = {"configure", "s3"}

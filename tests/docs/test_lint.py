@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from runbook.lint import lint, main
-from runbook.rules import RULES
+from docs.runbook.lint import lint, main
+from docs.runbook.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK, CORRECTED = ROOT / "tests" / "data" / "runbook.md", ROOT / "tests" / "data" / "corrected.md"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from runbook.rules import Runbook, Seen, rule
+from docs.runbook.rules import Runbook, Seen, rule
 
 CIDR = re.compile(r"\d+(?:\.\d+){3}/\d+")
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from runbook.markdown import Command
-from runbook.rules import Runbook, Seen, rule
+from docs.runbook.markdown import Command
+from docs.runbook.rules import Runbook, Seen, rule
 
 START, CANCEL = "autoscaling start-instance-refresh", "autoscaling cancel-instance-refresh"
 

@@ -1,4 +1,4 @@
-"""Write docs/runbook.md from the flows: `python -m runbook.page`. With --proven, print it with what a server knows."""
+"""Write docs/runbook.md from the flows: `python -m docs.runbook.page`; --proven prints it with what a server knows."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,13 +8,13 @@ from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter
 from prefect.client.schemas.sorting import FlowRunSort
 
-from runbook.procedures import ROOT, Page, list_missing, read_pages, read_procedures
+from docs.runbook.procedures import ROOT, Page, list_missing, read_pages, read_procedures
 
 FILE = ROOT / "docs" / "runbook.md"
 HEAD = """# The runbook
 
-Written by `make docs` from the flows, prefect.yaml and the tests; edit those. `python -m runbook.page --proven` prints
-it with the last completed run of each deployment on your Prefect server. All times are UTC.
+Written by `make docs` from the flows, prefect.yaml and the tests; edit those. `python -m docs.runbook.page --proven`
+prints it with the last completed run of each deployment on your Prefect server. All times are UTC.
 """
 
 

@@ -1,0 +1,1 @@
+"""The human pages, and what writes and lints them."""
