@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from flows.deploy_application import deploy_application
 from flows.end_idle_sessions import end_idle_sessions
 from flows.fail_over_database import fail_over_database
+from flows.recover_database import recover_database
 from flows.refresh_instances import refresh_instances
 from flows.rollback_infrastructure import rollback_infrastructure
 from flows.set_up_certificate import set_up_certificate
@@ -41,6 +42,7 @@ RECOVERIES: dict[str, Flow[..., Any]] = {
         deploy_application,
         end_idle_sessions,
         fail_over_database,
+        recover_database,
         refresh_instances,
         rollback_infrastructure,
         set_up_certificate,

@@ -10,6 +10,7 @@ ScenarioName = Literal[
     "bad-release",
     "orchestrator-lost",
     "exhausted-connections",
+    "accidental-delete",
     "expired-certificate",
     "corrupt-state",
     "lost-state",

@@ -1,11 +1,19 @@
-"""Drills of the database: it has no connection left."""
+"""Drills of the database: it has no connection left, or somebody deleted rows."""
 
-from tasks import application, held_connections, sessions
+from datetime import datetime
+
+from tasks import application, deleted_rows, held_connections, sessions
+from tasks import database_recovery as recovery
+from tasks.database_recovery import Recovery as Recovered
 from tasks.drill import Abort, BlastRadius, Recovery, Scenario, Situation, Step, Target
 from tasks.environment import Environment
+from tasks.errors import VerificationFailed
 
 # The alarm on connections stands at 80 %; a drill begins below it.
 STEADY_SHARE = 0.8
+KEPT_DAYS = 1
+# About what a Multi-AZ db.t3.medium with PostgreSQL costs, rounded up; a larger class costs more.
+DB_HOUR_USD = 0.15
 IDLE_MINUTES = 1.0  # what a drill holds on to is found by its idleness alone, as anybody else's would be
 
 
@@ -62,4 +70,88 @@ EXHAUSTED_CONNECTIONS = Scenario(
     abort=Abort(("-high-5xx-errors", "-slow-responses"), after_seconds=900),
 )
 
-SCENARIOS = (EXHAUSTED_CONNECTIONS,)
+# --- accidental DELETE
+
+
+def _items_of(environment: Environment) -> BlastRadius:
+    ids = deleted_rows.find_newest_items.fn(environment)
+    targets = (Target("RDS instance", environment.db_identifier), Target("items", f"{min(ids)} to {max(ids)}"))
+    users = (
+        f"{len(ids)} items are not there until they are recovered; nobody can write for the minutes of the cut-over,"
+        " and what is written from the deletion until then is lost"
+    )
+    return BlastRadius(targets, users, round(KEPT_DAYS * 24 * DB_HOUR_USD, 2))
+
+
+def _has_items(situation: Situation) -> list[str]:
+    where = situation.environment
+    health, last = application.describe_health.fn(where), recovery.find(where.environment)
+    reasons = [] if health.is_well else [f"{where.alb_url}/health answered {health}, expected healthy and connected"]
+    if last and last.is_unfinished:
+        reasons.append(recovery.describe_unfinished(last))
+    return reasons
+
+
+def _delete_items(situation: Situation) -> None:
+    where = situation.environment
+    if "ids" not in situation.memory:
+        situation.remember("ids", deleted_rows.find_newest_items(where))
+    ids = situation.memory["ids"]
+    if "damaged_at" not in situation.memory:
+        situation.remember("damaged_at", deleted_rows.keep_rows(where, situation.name, ids).isoformat())
+    deleted_rows.delete_rows(where, ids)
+
+
+def _recovery_of(situation: Situation) -> Recovered | None:
+    """The recovery that this drill has begun."""
+    last = recovery.find(situation.environment.environment)
+    damaged_at = datetime.fromisoformat(situation.memory["damaged_at"])
+    return last if last and datetime.fromisoformat(last.damaged_at) == damaged_at else None
+
+
+def _bring_items_back(situation: Situation) -> None:
+    """What was recovered stays: only then the damaged instance is of use to nobody, and retired on its day."""
+    if "damaged_at" in situation.memory:
+        last = _recovery_of(situation)
+        if last and last.is_unfinished:
+            raise VerificationFailed(recovery.describe_unfinished(last))
+        if last is None:
+            deleted_rows.bring_back_rows(situation.environment, situation.name)
+    deleted_rows.forget_rows(situation.environment, situation.name)
+
+
+def _lacks_items(situation: Situation) -> list[str]:
+    left = deleted_rows.count_rows.fn(situation.environment, situation.memory["ids"])
+    return [f"{left} of the deleted items are there, expected none"] if left else []
+
+
+def _has_them_again(situation: Situation) -> list[str]:
+    ids, reasons = situation.memory["ids"], _has_items(situation)
+    if (found := deleted_rows.count_rows.fn(situation.environment, ids)) != len(ids):
+        reasons.append(f"{found} of {len(ids)} deleted items are there, expected all")
+    return reasons
+
+
+def _seconds_lost(situation: Situation) -> float:
+    """From the point to which it was recovered until nobody could write any more."""
+    last = _recovery_of(situation)
+    assert last  # noqa: S101 - asked once it has recovered
+    return (datetime.fromisoformat(last.closed_at) - datetime.fromisoformat(last.point)).total_seconds()
+
+
+ACCIDENTAL_DELETE = Scenario(
+    name="accidental-delete",
+    question="Somebody deleted rows: do we get them back, and what is lost by it?",
+    resolve=_items_of,
+    steady=_has_items,
+    method=(Step("delete the newest items", _delete_items, _bring_items_back),),
+    is_broken=_lacks_items,
+    recovery=Recovery("recover-database", lambda it: {"damaged_at": it.memory["damaged_at"], "keep_days": KEPT_DAYS}),
+    is_recovered=_has_them_again,
+    rto_seconds=4 * 3600,
+    rpo_seconds=4 * 3600,  # production goes on to take writes while its copy is restored and verified
+    lost_seconds=_seconds_lost,
+    abort=Abort(("-high-5xx-errors", "-high-elb-5xx-errors", "-unhealthy-hosts", "-no-healthy-hosts"), 900),
+)
+
+SCENARIOS = (EXHAUSTED_CONNECTIONS, ACCIDENTAL_DELETE)
