@@ -3,6 +3,7 @@
 from lab.acm import CertificateManager
 from lab.autoscaling import AutoScaling
 from lab.cloudwatch import CloudWatch
+from lab.cost_explorer import CostExplorer
 from lab.ec2 import ElasticComputeCloud
 from lab.ecr import ElasticContainerRegistry
 from lab.elbv2 import ElasticLoadBalancing
@@ -31,4 +32,5 @@ def build_parts(lab: Lab) -> list[Part]:
         Logs(lab),
         IdentityAndAccessManagement(lab),
         SimpleStorageService(lab),
+        CostExplorer(lab),
     ]

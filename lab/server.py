@@ -21,6 +21,7 @@ from werkzeug.wrappers import Request, Response
 
 from lab import amis, extend
 from lab.clock import Clock
+from lab.cost_explorer import CostExplorer
 from lab.faults import Fault
 from lab.front_door import Environ, FrontDoor, StartResponse, UnknownService
 from lab.lab import ACCOUNT, REGION, Lab
@@ -87,6 +88,8 @@ class LabServer:
                 return self._answer_quotas(request)
             case _, "/lab/amis":
                 return self._answer_amis(request)
+            case "POST", "/lab/costs":
+                return self._answer_costs(request)
             case "POST", "/lab/reset":
                 self._reset()
                 return _json({})
@@ -123,6 +126,15 @@ class LabServer:
                 return _json(amis.publish(**json.loads(request.get_data() or "{}")))
             except (TypeError, ValueError) as error:
                 return Response(f"not a release: {error}\n", status=400)
+
+    def _answer_costs(self, request: Request) -> Response:
+        """POST a history as `cost_history.py` reads it: Cost Explorer answers from it until the next, or a reset."""
+        with self.lab.lock:
+            part = next(part for part in self.lab.parts if isinstance(part, CostExplorer))
+            try:
+                return _json(part.tell(json.loads(request.get_data())))
+            except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+                return Response(f"not a history: {error!r}\n", status=400)
 
     def _states(self) -> dict[str, Any]:
         with self.lab.lock:
