@@ -13,6 +13,8 @@ CONFIG = Config(
     read_timeout=30,
     user_agent_extra="runbook",
 )
+# These answer for all regions, and only there.
+REGIONS = dict.fromkeys(("ce", "pricing", "cost-optimization-hub"), "us-east-1")
 _creating = Lock()  # boto3 clients may be shared by threads, but not created by two at once
 
 
@@ -24,7 +26,7 @@ def client(service: str) -> Any:
 
 @cache
 def _client(service: str) -> Any:
-    return boto3.client(service, config=CONFIG)  # type: ignore[call-overload]
+    return boto3.client(service, config=CONFIG, region_name=REGIONS.get(service))  # type: ignore[call-overload]
 
 
 def region() -> str:
