@@ -16,7 +16,8 @@ def age(days: float) -> dict[str, int]:
     ec2, by = ec2_backends[ACCOUNT][REGION], timedelta(days=days)
     for volume in ec2.volumes.values():
         volume.create_time -= by
-    for snapshot in ec2.snapshots.values():
+    own = [one for one in ec2.snapshots.values() if one.from_ami is None]  # moto counts Amazon's images as ours
+    for snapshot in own:
         snapshot.start_time -= by
     balancers = elbv2_backends[ACCOUNT][REGION].load_balancers.values()
     for balancer in balancers:
@@ -25,4 +26,4 @@ def age(days: float) -> dict[str, int]:
     kept = rds_backends[ACCOUNT][REGION].database_snapshots.values()
     for database_snapshot in kept:
         database_snapshot.created -= by
-    return {"volumes": len(ec2.volumes), "snapshots": len(ec2.snapshots), "load_balancers": len(balancers)}
+    return {"volumes": len(ec2.volumes), "snapshots": len(own), "load_balancers": len(balancers)}

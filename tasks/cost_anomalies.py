@@ -13,7 +13,7 @@ from tasks.kinds import probe
 from tasks.month import Month
 
 AWS = "AWS Cost Anomaly Detection"
-OWN = "the median of the same weekday of the 8 weeks before, and of the same day of the month before"
+OWN = "our own: the median of the weekday in 8 weeks, the week before, monthly charges"
 WEEKS = 8
 FEWEST_WEEKS = 4
 NORMAL = Decimal("1.4826")  # a median deviation times this is a standard deviation, where deviations are normal
@@ -106,13 +106,17 @@ def _excess(days: Mapping[date, Decimal], day: date) -> Decimal:
     expected = median(before)
     spread = NORMAL * median([abs(one - expected) for one in before])
     reach = max(DEVIATIONS * spread, SMALLEST_SHARE * abs(expected), SMALLEST_DOLLARS)
-    as_last_month = days.get(_month_before(day))
-    if abs(actual - expected) <= reach or (as_last_month is not None and abs(actual - as_last_month) <= reach):
+    level = days.get(day - timedelta(weeks=1), Decimal(0))
+    if abs(actual - expected) <= reach or abs(actual - level) <= reach or _is_monthly(days, day, reach):
         return Decimal(0)
     return actual - expected
 
 
-def _month_before(day: date) -> date:
-    """What is charged once a month is charged on the same day, or on the last one there is."""
-    before = Month.of(day).after(-1)
-    return before.first + timedelta(days=min(day.day, before.days) - 1)
+def _is_monthly(days: Mapping[date, Decimal], day: date, reach: Decimal) -> bool:
+    """What is charged once a month stands out of its neighbours on the same day of the month before, too."""
+    month = Month.of(day).after(-1)
+    then = month.first + timedelta(days=min(day.day, month.days) - 1)
+    last = days.get(then, Decimal(0))
+    beside = median(days.get(then + timedelta(days=step), Decimal(0)) for step in (-1, 1))
+    is_alike = abs(days.get(day, Decimal(0)) - last) <= max(reach, SMALLEST_SHARE * abs(last))
+    return is_alike and abs(last - beside) > reach

@@ -17,6 +17,7 @@ from tasks.residue_kinds import FLOW, tags_of
 COMPUTE = ("Amazon Elastic Compute Cloud - Compute", "EC2 - Other")
 DATABASE = ("Amazon Relational Database Service",)
 SECONDS_PER_HOUR = 3600
+MOST_REFRESHES = 100  # that one answer holds
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,11 @@ def beside(service: str, events: Iterable[Event]) -> str:
 
 
 def _rollouts(where: Environment) -> Iterator[Event]:
-    """AWS keeps them for six weeks. An instance more runs while one is replaced; by how long is not told."""
-    pages = aws.client("autoscaling").get_paginator("describe_instance_refreshes")
-    for page in pages.paginate(AutoScalingGroupName=where.asg_name):
-        for one in page["InstanceRefreshes"]:
-            if "StartTime" in one:
-                yield Event(one["StartTime"], f"instance refresh of {where.asg_name}", COMPUTE, None, one["Status"])
+    """The newest; AWS keeps them for six weeks. An instance more runs while one is replaced, how long is not told."""
+    asked = {"AutoScalingGroupName": where.asg_name, "MaxRecords": MOST_REFRESHES}
+    for one in aws.client("autoscaling").describe_instance_refreshes(**asked)["InstanceRefreshes"]:
+        if "StartTime" in one:
+            yield Event(one["StartTime"], f"instance refresh of {where.asg_name}", COMPUTE, None, one["Status"])
 
 
 def _verifications(where: Environment, prices: PriceList) -> Iterator[Event]:

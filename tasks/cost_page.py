@@ -65,6 +65,7 @@ def summary(review: Review) -> str:
 
 
 def _by_service(seen: Comparison, events: Sequence[Event]) -> Iterator[str]:
+    yield "what each service cost, and what we did to it"  # a line between two tables keeps them two
     yield f"| service | {seen.before} | {seen.after} | change | what we did |"
     yield "|---|--:|--:|--:|---|"
     for name, (before, after) in seen.by_service().items():
@@ -74,7 +75,8 @@ def _by_service(seen: Comparison, events: Sequence[Event]) -> Iterator[str]:
 
 def _drivers(seen: Comparison) -> Iterator[str]:
     changed = [one for one in seen.largest(DRIVERS_SHOWN) if one.before or one.after]
-    yield "| why it changed: service | usage type | before | after | change | why |"
+    yield "why it changed"
+    yield "| driver | usage type | before | after | change | why |"
     yield "|---|---|--:|--:|--:|---|"
     for one in changed:
         yield f"| {one.service} | {one.usage_type} | {_row(one.before, one.after)} | {one.why} |"
@@ -87,6 +89,7 @@ def _by_kind(found: Spending) -> Iterator[str]:
     before, after = (to_cents(sum_by(charges, month, 1)) for month in (found.month.after(-1), found.month))
     if not after and not before:
         return
+    yield "by kind of charge"
     yield "| kind of charge | before | after | change |"
     yield "|---|--:|--:|--:|"
     for kind in sorted({*before, *after}):
@@ -101,6 +104,7 @@ def _by_environment(review: Review) -> Iterator[str]:
     before, after = (to_cents(sum_by(charges, month)) for month in (found.month.after(-1), found.month))
     if not {*before, *after} - {""}:
         return
+    yield "by environment"
     yield "| environment | before | after | change |"
     yield "|---|--:|--:|--:|"
     for name in sorted({*before, *after}, key=lambda name: after.get(name, NOTHING), reverse=True):
@@ -112,6 +116,7 @@ def _months(found: Spending) -> Iterator[str]:
     highest = max(totals.values(), default=NOTHING)
     if highest <= 0:
         return
+    yield "month by month"
     yield "| month | costs |"
     yield "|---|---|"
     for month, total in totals.items():
@@ -146,6 +151,7 @@ def _anomalies(found: Spending) -> Iterator[str]:
         if "daily" in found.answers:
             yield "no day cost other than its like"
         return
+    yield "days that cost other than their like"
     yield "| anomaly | days | against expected | by |"
     yield "|---|---|--:|---|"
     for one in found.anomalies:
@@ -155,7 +161,8 @@ def _anomalies(found: Spending) -> Iterator[str]:
 def _events(events: Sequence[Event]) -> Iterator[str]:
     if not events:
         return
-    yield "| our own runs | what | cost | from |"
+    yield "what our own runs cost"
+    yield "| our own run | what | cost | from |"
     yield "|---|---|--:|---|"
     for one in events:
         yield f"| {one.at:%Y-%m-%d %H:%M} | {one.what} | {one.price} | {one.basis} |"
@@ -165,6 +172,7 @@ def _recommendations(review: Review) -> Iterator[str]:
     if not review.recommendations:
         yield "nothing to recommend: no waste was found"
         return
+    yield "what to do about it"
     yield "| id | recommendation | saves a month | confidence | effort | seen | risk | change |"
     yield "|---|---|--:|---|---|---|---|---|"
     for one in review.recommendations:
@@ -181,6 +189,7 @@ def _ledger(ledger: Sequence[Entry]) -> Iterator[str]:
     told = [one for one in ledger if one.state != "found"]
     if not told:
         return
+    yield "what became of it"
     yield "| ledger | promised a month | state | measured | error |"
     yield "|---|--:|---|--:|--:|"
     for one in told:

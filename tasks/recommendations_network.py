@@ -72,7 +72,8 @@ def _tagged_balancers() -> Iterator[tuple[str, dict[str, str]]]:
 
 def _targets(arn: str) -> int:
     elbv2 = aws.client("elbv2")
-    groups = elbv2.describe_target_groups(LoadBalancerArn=arn)["TargetGroups"]
+    pages = elbv2.get_paginator("describe_target_groups").paginate()
+    groups = [one for page in pages for one in page["TargetGroups"] if arn in one["LoadBalancerArns"]]
     asked = (elbv2.describe_target_health(TargetGroupArn=one["TargetGroupArn"]) for one in groups)
     return sum(len(one["TargetHealthDescriptions"]) for one in asked)
 

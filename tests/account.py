@@ -5,10 +5,16 @@ The prices are made up and round: AWS's own change, and these tests ask whether 
 
 import random
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tasks.environment import PROJECT, Environment
+from tests.restored import AMI_PARAMETER
+from tests.stack import NAME
+
+BUCKET = f"{NAME}-database-backups-123456789012"
 TODAY = datetime.now(UTC).date()
 THIS_MONTH = TODAY.replace(day=1)
 MONTHS = 13
@@ -98,7 +104,7 @@ def noisy(
     seed: int, amount: float, growth: float = 0.0, weekend: float = 1.0, noise: float = 0.03, first: date = FIRST_MONTH
 ) -> list[Decimal]:
     """Dollars a day with noise (a share), growth (a share a month) and weekends that cost their share of it."""
-    dice, found = random.Random(seed), []
+    dice, found = random.Random(seed), []  # noqa: S311 - a repeatable account, not cryptography
     for number in range(days(first)):
         value = amount * (1 + growth) ** (number / 30) * dice.gauss(1, noise)
         value *= weekend if (first + timedelta(number)).weekday() >= 5 else 1
@@ -119,3 +125,37 @@ def hourly(client: Callable[..., Any], namespace: str, metric: str, dimensions: 
     times = [now - timedelta(hours=n) for n in range(1, 14 * 24)]
     data = [{"MetricName": metric, "Dimensions": named, "Timestamp": at, "Value": value(at)} for at in times]
     client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+
+
+def build_account(client: Callable[..., Any]) -> None:
+    """What a review needs of an environment: its outputs, its bucket, and a group without instances."""
+    client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+    ami = client("ssm").get_parameter(Name=AMI_PARAMETER)["Parameter"]["Value"]
+    template = client("ec2").create_launch_template(
+        LaunchTemplateName=f"{NAME}-lt", LaunchTemplateData={"ImageId": ami, "InstanceType": "t4g.micro"}
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=f"{NAME}-asg",
+        MinSize=0,
+        MaxSize=4,
+        DesiredCapacity=0,
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
+        AvailabilityZones=["eu-north-1a"],
+    )
+    for name, value in _outputs(template).items():
+        client("ssm").put_parameter(Name=f"/{PROJECT}/dev/{name}", Value=value, Type="String")
+
+
+def _outputs(template: str) -> dict[str, str]:
+    arn = "arn:aws:elasticloadbalancing:eu-north-1:123456789012:loadbalancer/app"
+    told = {one.name: "none" for one in fields(Environment) if one.name != "environment"}
+    return told | {
+        "region": "eu-north-1",
+        "alb_arn": f"{arn}/{NAME}-alb/0123456789abcdef",
+        "asg_name": f"{NAME}-asg",
+        "launch_template_id": template,
+        "db_identifier": f"{NAME}-db",
+        "backup_bucket": BUCKET,
+        "critical_alarm_names": "[]",
+        "warning_alarm_names": "[]",
+    }
