@@ -82,7 +82,7 @@ def spent(told: list[dict[str, Any]], first: date, end: date) -> Decimal:
 
 def require_adding_up(text: str) -> None:
     """Every table with a before and an after: the rows are the total, and before with the change is after."""
-    for heading in ("| service |", "| driver |", "| kind of charge |", "| environment |"):
+    for heading in ("| service |", "| driver |", "| kind of charge |", "| environment | before |"):
         if heading not in text:
             continue
         table = rows(text, heading)
@@ -109,7 +109,7 @@ def test_a_review_says_what_was_spent_and_why_to_the_cent(
     assert drivers["EUN1-Tokens"][5] == "new"
     assert drivers["EUN1-Requests"][5] == "ended"
     assert {row[0] for row in rows(text, "| kind of charge |")} == {"Usage", "Credit", "Tax"}
-    assert {row[0] for row in rows(text, "| environment |")} == {"dev", "prod", "not tagged"}
+    assert {row[0] for row in rows(text, "| environment | before |")} == {"dev", "prod", "not tagged"}
     assert len(rows(text, "| month |")) == known.MONTHS
     for words in ("will cost", "dev spent", "a burn rate of", "no channel", "amortized"):
         assert words in text
