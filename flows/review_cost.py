@@ -14,6 +14,7 @@ from pydantic import Field
 
 from tasks import cost_events, cost_html, cost_page, month, notification, price_list, spending
 from tasks.command_line import run
+from tasks.cost_optimization_hub import list_advice
 from tasks.cost_page import Review
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.ledger_update import update_ledger
@@ -45,10 +46,12 @@ def review_cost(
         prices = price_list.read_prices(where.backup_bucket, where.region)
         events = cost_events.find_events(where, chosen, prices)
         found = find_recommendations(where, prices)
+        advice, unused = list_advice(where.region)
         ledger = update_ledger(where, found, spent)
     with phase("report"):
         limit = None if budget is None else Decimal(str(budget))
-        review = Review(environment, spent, events, found, ledger, [f"{prices}"], limit)
+        notes = [one for one in (str(prices), unused) if one]
+        review = Review(environment, spent, events, found, advice, ledger, notes, limit)
         for line in cost_page.lines(review):
             say(line)
         kept = cost_html.keep_page(where, review)

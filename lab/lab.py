@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lab.clock import Clock, Minutes
 from lab.faults import Faults
 from lab.network import Network
+from lab.optimization_hub import OptimizationHub
 from lab.price_list import PriceLists
 from lab.quotas import Quotas
 
@@ -47,6 +48,7 @@ class Lab:
     faults: Faults = field(default_factory=Faults)
     quotas: Quotas = field(default_factory=Quotas)
     prices: PriceLists = field(default_factory=PriceLists)
+    hub: OptimizationHub = field(default_factory=OptimizationHub)
     # Clear while the lab forgets everything: no tick and no request sees a half-stopped world.
     awake: threading.Event = field(default_factory=threading.Event)
     minutes: Minutes = field(init=False)

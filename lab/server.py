@@ -54,9 +54,8 @@ class LabServer:
 
     def __init__(self, lab: Lab, listener: socket.socket) -> None:
         self.lab = lab
-        self.front_door = FrontDoor(
-            DomainDispatcherApplication(create_app), lab.lock, lab.faults, {"pricing": lab.prices.answer}
-        )
+        own = {"pricing": lab.prices.answer, "cost-optimization-hub": lab.hub.answer}
+        self.front_door = FrontDoor(DomainDispatcherApplication(create_app), lab.lock, lab.faults, own)
         host, port = listener.getsockname()
         self._http = make_server(
             host, port, self._route, threaded=True, request_handler=QuietHandler, fd=listener.fileno()
@@ -92,7 +91,7 @@ class LabServer:
                 return self._answer_quotas(request)
             case _, "/lab/amis":
                 return self._answer_amis(request)
-            case "POST", "/lab/age" | "/lab/costs" | "/lab/prices":
+            case "POST", "/lab/advice" | "/lab/age" | "/lab/costs" | "/lab/prices":
                 return self._answer_told(request, path)
             case "POST", "/lab/reset":
                 self._reset()
@@ -134,6 +133,7 @@ class LabServer:
     def _answer_told(self, request: Request, path: str) -> Response:
         """POST what the file of whoever is told describes: it counts until the next, or a reset."""
         tell: dict[str, Callable[[Any], Any]] = {
+            "/lab/advice": self.lab.hub.tell,
             "/lab/age": lambda told: aging.age(float(told["days"])),
             "/lab/costs": self._part(CostExplorer).tell,
             "/lab/prices": self.lab.prices.tell,
@@ -156,6 +156,7 @@ class LabServer:
         self.front_door.forget()
         self.lab.quotas.forget()
         self.lab.prices.forget()
+        self.lab.hub.forget()
 
 
 def _json(value: Any) -> Response:

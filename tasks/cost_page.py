@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from tasks import cost_optimization_hub
 from tasks.cents import dollars, to_cent, to_cents
 from tasks.cost_drivers import Comparison, sum_by
 from tasks.cost_events import Event, beside
 from tasks.cost_forecast import LEVEL_PERCENT
 from tasks.cost_ledger import Entry
+from tasks.cost_optimization_hub import Advice
 from tasks.month import Month
 from tasks.recommendation import Recommendation
 from tasks.recommendations import sum_savings
@@ -25,6 +27,7 @@ class Review:
     spending: Spending
     events: Sequence[Event]
     recommendations: Sequence[Recommendation]
+    advice: tuple[Advice, ...]
     ledger: Sequence[Entry]
     notes: Sequence[str]
     budget: Decimal | None
@@ -45,6 +48,7 @@ def lines(review: Review) -> Iterator[str]:
     yield from _anomalies(found)
     yield from _events(review.events)
     yield from _recommendations(review)
+    yield from cost_optimization_hub.table(review.advice)
     yield from _ledger(review.ledger)
     yield f"asking Cost Explorer took {found.requests} paid requests: ${found.paid}"
 

@@ -1,14 +1,17 @@
 """The cost review on an account whose costs and waste are known: what it says, what it asks, and what it can't know."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 from prefect import get_client
+from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import State
 
 from flows.accept_recommendation import accept_recommendation
@@ -254,6 +257,42 @@ def test_what_was_accepted_is_measured_when_a_month_without_it_is_closed(
 def ledger(client: Callable[..., Any]) -> list[bytes]:
     listed = client("s3").list_objects_v2(Bucket=BUCKET, Prefix="cost/ledger/").get("Contents", [])
     return [client("s3").get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read() for one in listed]
+
+
+class Channel(BaseHTTPRequestHandler):
+    """What apprise's json:// talks to."""
+
+    heard: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        self.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+def test_aws_own_advice_is_told_and_the_summary_goes_to_the_channel(tell: Tell, call_tool: Callable[..., Any]) -> None:
+    tell(*usual())
+    theirs = {"resourceId": "i-1", "region": "eu-north-1", "actionType": "Rightsize", "estimatedMonthlySavings": 4.5}
+    call_tool("POST", "/lab/advice", {"recommendations": [theirs, {**theirs, "region": "eu-west-1"}]})
+    server = HTTPServer(("127.0.0.1", 0), Channel)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Secret(value=f"json://127.0.0.1:{server.server_port}").save("notification-url", overwrite=True)
+    try:
+        assert review().is_completed()
+        assert [row[0] for row in rows(page(), "| AWS's advice |")] == ["Rightsize"]
+        (heard,) = Channel.heard
+        assert f"{LAST_MONTH:%Y-%m}: USD " in heard["message"]
+        Secret(value="nonsense with a token-of-mine").save("notification-url", overwrite=True)
+        state = review()
+    finally:
+        Secret.delete("notification-url")
+        server.shutdown()
+    assert state.is_failed()
+    assert "holds no URL that apprise knows" in str(state.message)
+    assert "token-of-mine" not in str(state.message) + page()
 
 
 def test_killed_at_every_task_boundary_the_same_review_ends(
