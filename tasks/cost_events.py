@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from itertools import chain
 
@@ -11,7 +11,7 @@ from tasks.cents import to_cent
 from tasks.environment import Environment
 from tasks.kinds import probe
 from tasks.month import Month
-from tasks.price_list import PriceList, database_usage
+from tasks.price_list import BACKUP_USAGE, PriceList, database_usage
 from tasks.residue_kinds import FLOW, tags_of
 
 COMPUTE = ("Amazon Elastic Compute Cloud - Compute", "EC2 - Other")
@@ -73,15 +73,17 @@ def _verifications(where: Environment, prices: PriceList) -> Iterator[Event]:
 
 
 def _snapshots(where: Environment, month: Month, prices: PriceList) -> Iterator[Event]:
-    """At most their whole size from their creation on: AWS bills what differs, beyond the size of the database."""
-    gigabyte_month = prices.dollars(prices.usage("RDS:ChargedBackupUsage"))
+    """At most their whole size for the part of the month that they existed: AWS bills blocks that differ, beyond the
+    size of the database."""
+    gigabyte_month = prices.dollars(BACKUP_USAGE)
+    first = datetime.combine(month.first, time(), UTC)
     pages = aws.client("rds").get_paginator("describe_db_snapshots")
     for page in pages.paginate(DBInstanceIdentifier=where.db_identifier, SnapshotType="manual"):
         for one in page["DBSnapshots"]:
             if FLOW not in tags_of(one.get("TagList")) or "SnapshotCreateTime" not in one:
                 continue
-            share = Decimal((month.end - one["SnapshotCreateTime"].date()) / timedelta(days=1)) / month.days
-            used = one["AllocatedStorage"] * share
-            dollars = None if gigabyte_month is None else to_cent(used * gigabyte_month)
+            since = max(one["SnapshotCreateTime"], first)
+            used = one["AllocatedStorage"] * Decimal((month.end - since.date()).days) / month.days
             what = f"snapshot kept of {one['DBSnapshotIdentifier']}"
-            yield Event(one["SnapshotCreateTime"], what, DATABASE, dollars, f"at most {used:.1f} GB-months")
+            dollars = None if gigabyte_month is None else to_cent(used * gigabyte_month)
+            yield Event(since, what, DATABASE, dollars, f"at most {used:.1f} GB-months")

@@ -121,7 +121,7 @@ def _explained(error: ClientError, operation: str, what: str) -> Exception:
         return CostExplorerClosed(f"{what}: this identity may not {action}, expected it to. Ask for it. AWS: {said}")
     if code in THROTTLED:
         return CostExplorerClosed(f"{what}: Cost Explorer throttles this account ({said}). Run the review again later")
-    if code == "DataUnavailableException":
+    if code == "DataUnavailableException" or (code == "ValidationException" and "historical data" in said):
         return CostUnavailable(f"{what}: Cost Explorer has no data for it. AWS said: {said}")
     return error
 

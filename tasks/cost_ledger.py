@@ -19,7 +19,8 @@ BELOW = "cost/ledger/"
 
 @dataclass(frozen=True)
 class Entry:
-    """Money as text, days as ISO dates. `expected` is what was promised when it was accepted."""
+    """Money as text, days as ISO dates. `expected` is what was promised when it was accepted; done is what a later
+    review finds no more reason for, and open again when it does."""
 
     id: str
     kind: str

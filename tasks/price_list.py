@@ -17,6 +17,7 @@ KEPT = "cost/prices/{region}.json"
 HOURS = Decimal(730)  # AWS's month of hours, as its calculator has it
 PREFIXES = {"eu-north-1": "EUN1-"}
 POSTGRES = "PostgreSQL"
+BACKUP_USAGE = "RDS:ChargedBackupUsage"
 LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
 # What recommendations need: service, and what its products must match.
 WANTED: tuple[tuple[str, Mapping[str, str]], ...] = (

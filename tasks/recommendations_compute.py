@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from tasks import aws, usage_metrics
@@ -11,8 +12,8 @@ from tasks.price_list import PriceList, instance_usage
 from tasks.recommendation import Level, Recommendation, difference, is_ours, tfvars, times
 from tasks.residue_kinds import tags_of
 
-NIGHT_HOURS = (*range(20, 24), *range(7))  # UTC
-NIGHT_SHARE = 0.02  # of all requests; more and somebody works at night
+NIGHT_SHARE = 0.02  # of all requests; more and somebody works at night or at weekends
+SATURDAY = 5
 AWAKE_SHARE = Decimal(65) / 168  # 07:00 to 20:00 on five days
 ASG = "aws:autoscaling:groupName"
 SCHEDULE = """--- a/terraform/environments/dev/main.tf
@@ -119,13 +120,18 @@ def _resized(
     )
 
 
+def _sleeps(at: datetime) -> bool:
+    """As `SCHEDULE` has it."""
+    return not 7 <= at.hour < 20 or at.weekday() >= SATURDAY
+
+
 def _asleep_at_night(where: Environment, prices: PriceList) -> Iterator[Recommendation]:
     name = where.alb_arn.partition("loadbalancer/")[2]
     requests = usage_metrics.read("AWS/ApplicationELB", "RequestCount", "Sum", {"LoadBalancer": name})
     group = next((one for one in _machines(where) if one.is_group), None)
     if group is None or not requests.is_known or not requests.total:
         return
-    share = requests.between(NIGHT_HOURS) / requests.total
+    share = requests.during(_sleeps) / requests.total
     if share <= NIGHT_SHARE:
         monthly = prices.monthly(instance_usage(group.type))
         yield Recommendation(
@@ -136,6 +142,6 @@ def _asleep_at_night(where: Environment, prices: PriceList) -> Iterator[Recommen
             effort="medium",
             risk="nobody can use dev from 20:00 to 07:00 UTC and at weekends; the first request waits for a boot",
             change=SCHEDULE,
-            seen=f"{share:.0%} of {requests.total:,.0f} requests came from 20:00 to 07:00 in {requests.days:.0f} days",
+            seen=f"{share:.0%} of {requests.total:,.0f} requests came at night or weekends in {requests.days:.0f} days",
             usage=prices.usage(instance_usage(group.type)),
         )

@@ -6,13 +6,12 @@ from typing import Any
 
 from tasks import aws, usage_metrics
 from tasks.instance_sizes import half, memory_gib, newer, on_arm
-from tasks.price_list import PriceList, database_usage
+from tasks.price_list import BACKUP_USAGE, PriceList, database_usage
 from tasks.recommendation import OLD, Level, Recommendation, difference, is_ours, is_worth_it, tfvars, times
 from tasks.residue_kinds import MARKS, tags_of
 
 GIB = 1024**3
 BYTES_PER_CONNECTION = 9_531_392  # RDS's default: max_connections is memory / this
-BACKUP = "RDS:ChargedBackupUsage"
 
 
 def find(environment: str, prices: PriceList) -> Iterator[Recommendation]:
@@ -108,11 +107,11 @@ def _snapshots(environment: str, prices: PriceList) -> Iterator[Recommendation]:
             yield Recommendation(
                 kind="delete an old database snapshot",
                 resource=name,
-                saving=times(one["AllocatedStorage"], prices.dollars(BACKUP)),
+                saving=times(one["AllocatedStorage"], prices.dollars(BACKUP_USAGE)),
                 confidence="low",
                 effort="low",
                 risk="this state can't be restored any more; export it first where it must be kept",
                 change=f"aws rds delete-db-snapshot --db-snapshot-identifier {name}",
                 seen=f"{one['AllocatedStorage']} GiB, {age.days} days old, expires never; the money is at most this",
-                usage=prices.usage(BACKUP),
+                usage=prices.usage(BACKUP_USAGE),
             )

@@ -1,6 +1,6 @@
 """How much of what is paid for was used, over two weeks of CloudWatch metrics."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -38,9 +38,9 @@ class Usage:
     def total(self) -> float:
         return sum(self.by_hour.values())
 
-    def between(self, hours: Collection[int]) -> float:
-        """The sum of the values of these hours of the day, UTC."""
-        return sum(value for at, value in self.by_hour.items() if at.astimezone(UTC).hour in hours)
+    def during(self, counts: Callable[[datetime], bool]) -> float:
+        """The sum of the values at times, in UTC, that count."""
+        return sum(value for at, value in self.by_hour.items() if counts(at.astimezone(UTC)))
 
 
 def read(namespace: str, metric: str, stat: str, dimensions: Mapping[str, str]) -> Usage:

@@ -60,10 +60,8 @@ class Waste:
 
     def _volume(self, kind: str, tags: list[dict[str, str]]) -> tuple[str, int]:
         size = self._dice.randrange(8, 900)
-        specification = [{"ResourceType": "volume", "Tags": tags}]
-        made = self.client("ec2").create_volume(
-            AvailabilityZone="eu-north-1a", Size=size, VolumeType=kind, TagSpecifications=specification
-        )
+        named = {"TagSpecifications": [{"ResourceType": "volume", "Tags": tags}]} if tags else {}
+        made = self.client("ec2").create_volume(AvailabilityZone="eu-north-1a", Size=size, VolumeType=kind, **named)
         return made["VolumeId"], size
 
     def _volumes(self, *, old: bool) -> None:

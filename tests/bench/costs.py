@@ -73,9 +73,7 @@ def anomalies() -> dict[str, Any]:
     }
 
 
-def review(
-    call_tool: Callable[..., Any], clients: Callable[[str], Any], services: int, tags: int
-) -> dict[str, Any]:
+def review(call_tool: Callable[..., Any], clients: Callable[[str], Any], services: int, tags: int) -> dict[str, Any]:
     """13 months: seconds and paid requests, the first time and again."""
     from flows.review_cost import review_cost  # noqa: PLC0415 - Prefect reads its settings at import
 

@@ -3,7 +3,8 @@
 import json
 import threading
 from collections.abc import Callable
-from datetime import date, timedelta
+from dataclasses import asdict
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
@@ -17,6 +18,8 @@ from prefect.client.schemas.objects import State
 from flows.accept_recommendation import accept_recommendation
 from flows.refresh_prices import refresh_prices
 from flows.review_cost import review_cost
+from tasks import evidence
+from tasks.evidence import Evidence
 from tests import account as known
 from tests import killing
 from tests.account import BUCKET, EC2, LAST_MONTH, MONTH_BEFORE, OTHER, RDS, THIS_MONTH, TODAY, noisy, series, steady
@@ -102,9 +105,12 @@ def test_a_review_says_what_was_spent_and_why_to_the_cent(
 ) -> None:
     told = usual()
     tell(*told)
+    verified(client)
     assert review(budget=200).is_completed()
     text = page()
     require_adding_up(text)
+    assert next(row[4] for row in rows(text, "| service |") if row[0] == RDS) == "verification: 1"
+    assert rows(text, "| our own run |")[0][1:] == ["verification of now", "price unknown", "0.50 hours"]
     total = rows(text, "| service |")[-1]
     for shown, first, end in ((total[1], MONTH_BEFORE, LAST_MONTH), (total[2], LAST_MONTH, THIS_MONTH)):
         assert abs(money(shown) - spent(told, first, end)) <= Decimal("0.005")
@@ -122,6 +128,13 @@ def test_a_review_says_what_was_spent_and_why_to_the_cent(
     assert review().is_completed()
     assert paid(call_tool) - first <= 3, "what is closed is asked once"
     require_kept(client)
+
+
+def verified(client: Callable[..., Any]) -> None:
+    """What a verification of a backup in the reviewed month has left."""
+    ended_at = datetime.combine(LAST_MONTH + timedelta(3), time(6), UTC).isoformat()
+    one = Evidence("a-run", ended_at, "now", restore_seconds=1200, verify_seconds=600, verdicts=())
+    client("s3").put_object(Bucket=BUCKET, Key=evidence._key(one.run_id), Body=json.dumps(asdict(one)))
 
 
 def require_kept(client: Callable[..., Any]) -> None:
