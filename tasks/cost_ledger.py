@@ -1,7 +1,7 @@
 """What became of each recommendation: found, accepted by a person, done, and what it really saved."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -109,19 +109,26 @@ def measure(
 ) -> tuple[Entry, ...]:
     """The cost per day of each usage type in the whole months on both sides, times the days of the later one.
 
-    Several of one usage type share what it saved in proportion to what they promised.
+    Several of one usage type share what it saved in proportion to what they promised; equally, where one promised no
+    money because its price was unknown.
     """
     old, new = _per_day(*before), _per_day(*after)
-    promised: dict[str, Decimal] = {}
-    entries = tuple(entries)
+    by_usage: dict[str, list[Entry]] = {}
     for one in entries:
-        promised[one.usage] = promised.get(one.usage, Decimal(0)) + Decimal(one.expected or 0)
+        by_usage.setdefault(one.usage, []).append(one)
     measured = []
-    for one in entries:
-        saved = (old.get(one.usage, Decimal(0)) - new.get(one.usage, Decimal(0))) * after[0].days
-        share = Decimal(one.expected or 0) / promised[one.usage] if promised[one.usage] else Decimal(0)
-        measured.append(replace(one, measured=str(to_cent(saved * share))))
+    for usage, sharing in by_usage.items():
+        saved = (old.get(usage, Decimal(0)) - new.get(usage, Decimal(0))) * after[0].days
+        for one, share in zip(sharing, _shares(sharing), strict=True):
+            measured.append(replace(one, measured=str(to_cent(saved * share))))
     return tuple(measured)
+
+
+def _shares(entries: Sequence[Entry]) -> list[Decimal]:
+    promised = [Decimal(one.expected or 0) for one in entries]
+    if not all(promised):
+        return [Decimal(1) / len(entries)] * len(entries)
+    return [one / sum(promised) for one in promised]
 
 
 def _per_day(month: Month, charges: Iterable[Charge]) -> Mapping[str, Decimal]:

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 
 from tasks import aws, usage_metrics
 from tasks.environment import Environment
 from tasks.instance_sizes import half, newer, on_arm
 from tasks.price_list import PriceList, instance_usage
-from tasks.recommendation import Level, Recommendation, difference, is_ours, tfvars, times
+from tasks.recommendation import Level, Recommendation, difference, is_ours, is_worth_it, tfvars, times
 from tasks.residue_kinds import tags_of
 
 NIGHT_SHARE = 0.02  # of all requests; more and somebody works at night or at weekends
@@ -50,8 +51,8 @@ class Machines:
 
 def find(where: Environment, prices: PriceList) -> Iterator[Recommendation]:
     for one in _machines(where):
-        yield from _smaller(where, one, prices)
-        yield from _other_family(where, one, prices)
+        found = chain(_smaller(where, one, prices), _other_family(where, one, prices))
+        yield from (each for each in found if is_worth_it(each.saving))
     if where.environment == "dev":
         yield from _asleep_at_night(where, prices)
 

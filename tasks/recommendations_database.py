@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from tasks import aws, usage_metrics
@@ -20,9 +21,8 @@ def find(environment: str, prices: PriceList) -> Iterator[Recommendation]:
             tags = tags_of(one.get("TagList"))
             marked = set(MARKS) & set(tags)  # a run's copy, which goes by itself
             if one["Engine"] == "postgres" and not marked and is_ours(tags, environment):
-                yield from _smaller(environment, one, prices)
-                yield from _other_family(environment, one, prices)
-                yield from _single_zone(environment, one, prices)
+                found = chain(*(look(environment, one, prices) for look in (_smaller, _other_family, _single_zone)))
+                yield from (each for each in found if is_worth_it(each.saving))
     yield from _snapshots(environment, prices)
 
 
@@ -54,9 +54,7 @@ def _other_family(environment: str, one: Mapping[str, Any], prices: PriceList) -
         yield _resized(environment, one, then, prices, "use a newer database", "high", seen, "minutes without it")
     if then := on_arm(now):
         seen, risk = f"{now} on x86", "minutes without it; PostgreSQL is the same on both"
-        found = _resized(environment, one, then, prices, "use a database on Graviton", "high", seen, risk)
-        if is_worth_it(found.saving):
-            yield found
+        yield _resized(environment, one, then, prices, "use a database on Graviton", "high", seen, risk)
 
 
 def _resized(
