@@ -1,7 +1,7 @@
 """Review the costs: what a month cost and why it changed, what comes next, what to do about it, and what that saved.
 
 When:     once a month by itself, after the bill of the last one; and whenever somebody asks where the money goes.
-Impact:   none, it only looks. Each question to Cost Explorer costs $0.01, seven or so in all; the report says how much.
+Impact:   none, it only looks. Each page of an answer costs $0.01, seven or so in all; the report says how much.
 Rollback: nothing to undo. What it keeps (answers, ledger, pages) lies below cost/ in the backup bucket.
 
 Carries out P25, P58 as a recommendation (and D24, N20, S19).

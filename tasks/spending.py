@@ -90,15 +90,15 @@ def choose_month(asked: str | None, today: date) -> Month:
 
 
 def questions(month: Month, today: date) -> Iterator[tuple[str, Question]]:
-    """Their number depends on no number of services or tags."""
+    """Always these, however many services and tags; but each page of an answer is a request."""
     current, before = Month.of(today), month.after(-1)
     oldest = max(month.after(1 - MONTHS_SHOWN), current.after(-MONTHS_TOLD))
     yield "usage", usage_question(month)
     yield "history", Question(oldest.first, month.end, ("SERVICE", "RECORD_TYPE"))
-    yield "tag", Question(before.first, month.end, (f"tag:{TAG}", "SERVICE"))
+    yield "tag", Question(before.first, month.end, (f"tag:{TAG}",))
     first_day = max(month.end - timedelta(days=cost_anomalies.DAYS_ASKED), oldest.first)
     yield "daily", Question(first_day, month.end, ("SERVICE",), "DAILY")
-    yield "to date", Question(current.first, today + timedelta(days=1), (f"tag:{TAG}", "SERVICE"))
+    yield "to date", Question(current.first, today + timedelta(days=1), (f"tag:{TAG}",))
 
 
 def usage_question(month: Month) -> Question:
@@ -138,7 +138,7 @@ def _compare(found: Spending) -> None:
         return
     month, charges = found.month, found.charges("usage")
     found.comparison = compare(charges, month)
-    others = {"service and kind": "history", "tag and service": "tag"}
+    others = {"service and kind": "history", "tag": "tag"}
     require_sums(found.comparison, {name: found.charges(key) for name, key in others.items() if key in found.answers})
     if not any(one.day == month.first for one in charges):
         found.gaps.append(f"{month}: nothing was billed. Expected costs; look whether this is the right account.")

@@ -35,7 +35,11 @@ def measure(lab: dict[str, Any], clients: Callable[[str], Any]) -> dict[str, Any
 
 
 def waste(call_tool: Callable[..., Any], clients: Callable[[str], Any]) -> dict[str, Any]:
-    """Over generated accounts: what was planted and found, what was found and not planted, the largest error."""
+    """Over generated accounts: what was planted and found, what was found and not planted, the largest error.
+
+    The truth has the product's own prices and month of 730 hours: the error is one of reading the account, not of the
+    forecast that a bill would judge.
+    """
     from tasks import price_list, recommendations  # noqa: PLC0415 - Prefect reads its settings at import
     from tasks.environment import describe_environment  # noqa: PLC0415
 
