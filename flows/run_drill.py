@@ -3,13 +3,14 @@
 When:     monthly, the scenario that the last scorecard names; before a change that a recovery must survive.
 Impact:   what the plan says under "users". In dev by default; in prod only when a person has approved that very plan.
 Rollback: by itself, always, in reverse: at the end, after a failure, an abort, a cancellation. After a kill by the same
-          run, by the next drill, or by sweep_residue within the hour. To stop a drill, and keep any from beginning:
+          run, by the next drill, or by sweep_residue within the hour; what only a procedure brings back, a lost database
+          or environment, the sweep names in red with what to run. To stop a drill, and keep any from beginning:
           aws ssm put-parameter --name /demo-flask-app/dev/drill-stop --type String --value "why"
 
 Carries out P63's and P76's rehearsal, P94 (and N15, N17, N24).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +21,7 @@ from flows.deploy_application import deploy_application
 from flows.end_idle_sessions import end_idle_sessions
 from flows.fail_over_database import fail_over_database
 from flows.recover_database import recover_database
+from flows.recover_infrastructure import recover_infrastructure
 from flows.refresh_instances import refresh_instances
 from flows.rollback_infrastructure import rollback_infrastructure
 from flows.set_up_certificate import set_up_certificate
@@ -43,6 +45,7 @@ RECOVERIES: dict[str, Flow[..., Any]] = {
         end_idle_sessions,
         fail_over_database,
         recover_database,
+        recover_infrastructure,
         refresh_instances,
         rollback_infrastructure,
         set_up_certificate,
@@ -102,7 +105,7 @@ def _end_left_over(environment: str, dry_run: bool) -> None:
     if left and dry_run:
         say(f"not taken back yet: {', '.join(map(str, left))}; a drill, or sweep_residue, begins with that")
     elif left:
-        drill_undo.end_left_over(left, NAME)
+        drill_undo.end_left_over(left, NAME, _start)
 
 
 def _require_drillable(one: Scenario, where: Environment) -> BlastRadius:
@@ -146,7 +149,7 @@ def _taken_back(one: Scenario, journal: Journal, lease: Lease) -> Iterator[None]
         raise
     finally:
         with phase("undo"):
-            drill_undo.take_back(journal, lease)
+            drill_undo.take_back(journal, lease, _start)
             if not journal.failures:
                 drill_watch.wait_until_so(journal.situation(lease), one.steady, one.abort, "the steady state again")
             journal.end()
@@ -181,12 +184,22 @@ def _recover(one: Scenario, journal: Journal, lease: Lease) -> None:
 
 
 def _decide(recovery: Recovery, situation: Situation) -> dict[str, Any]:
-    """The recovery's parameters; its plan was approved with the drill's, so nobody is asked in the middle."""
-    environment, flow = situation.environment.environment, RECOVERIES[recovery.procedure]
-    asked = {"environment": environment, **recovery.parameters(situation)}
-    if environment in approval.APPROVED_BY_POLICY or "approved_plan" not in flow.parameters.properties:
+    environment = situation.environment.environment
+    return _approved(recovery.procedure, {"environment": environment, **recovery.parameters(situation)})
+
+
+def _approved(procedure: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """A procedure's parameters; its plan was approved with the drill's, so nobody is asked in the middle."""
+    flow = RECOVERIES[procedure]
+    if asked["environment"] in approval.APPROVED_BY_POLICY or "approved_plan" not in flow.parameters.properties:
         return asked
     return {**asked, "approved_plan": flow(**asked, dry_run=True)}
+
+
+def _start(procedure: str, parameters: Mapping[str, Any]) -> None:
+    """For an undo that takes a procedure."""
+    ended: State[Any] = RECOVERIES[procedure](**_approved(procedure, dict(parameters)), return_state=True)  # type: ignore[assignment]
+    _require_ended(Recovery(procedure), ended)
 
 
 def _require_ended(recovery: Recovery, state: State[Any]) -> None:

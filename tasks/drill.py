@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tasks.change_lock import Lease
 from tasks.environment import Environment
+from tasks.errors import PreconditionFailed
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,26 @@ class BlastRadius:
     usd: float
 
 
+def start_nothing(procedure: str, parameters: Mapping[str, Any]) -> None:
+    """What who sweeps up can do about it: say what to run.
+
+    Raises:
+        PreconditionFailed: always. Nothing was changed.
+    """
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in parameters.items())
+    raise PreconditionFailed(
+        f"only {procedure} mends it, and nothing here can start that. Run: python -m"
+        f" flows.{procedure.replace('-', '_')} {options}"
+    )
+
+
 @dataclass
 class Situation:
     """One drill on its way, the same for the run that began it and for one that ends it after a kill.
 
     `name` is the drill's own: for the names and tags of what it makes. `remember` is durable before it returns: what an
-    undo needs after a kill; no secrets. `lease` is the drill's hold on the environment, none before it begins.
+    undo needs after a kill; no secrets. `lease` is the drill's hold on the environment, none before it begins. `start`
+    carries out a procedure, for what takes one to be undone.
     """
 
     environment: Environment
@@ -41,6 +56,7 @@ class Situation:
     memory: dict[str, Any]
     remember: Callable[[str, Any], None] = field(repr=False)
     lease: Lease | None = None
+    start: Callable[[str, Mapping[str, Any]], None] = field(default=start_nothing, repr=False)
 
 
 Look = Callable[[Situation], list[str]]  # reasons why it is not so; none means that it is

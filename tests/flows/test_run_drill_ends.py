@@ -13,9 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.run_drill import run_drill
+from flows.run_drill import RECOVERIES, run_drill
 from flows.sweep_residue import sweep_residue
 from tasks import approval, change_lock, drill_journal, drill_watch, state_backend, terraform
 from tasks.drill import Abort, Change, Situation, Step
@@ -166,6 +167,30 @@ def test_what_could_not_be_undone_stays_unfinished_until_the_next_drill_or_a_swe
     assert sweep_residue("dev", return_state=True).is_failed()  # type: ignore[call-overload]
     assert (broken(stack), outcomes()) == ({"second"}, ["unfinished"])
     light()
+    assert drill().is_completed()
+    assert (broken(stack), outcomes()) == (set(), ["failed", "proven"])
+
+
+def test_what_takes_a_procedure_to_be_undone_is_named_by_a_sweep_and_mended_by_the_next_drill(
+    stack: Stack, light: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @flow(name="mend")
+    def mend(environment: str) -> None:
+        stack.clients("ssm").delete_parameters(Names=[f"{BROKEN}/first"])
+
+    def start(situation: Situation) -> None:
+        if broken(stack):
+            situation.start("mend", {"environment": "dev"})
+
+    step = replace(break_parameter(stack, "first"), undo=start)
+    light(method=(step,), is_broken=lambda _: ["nothing broke"])
+    assert "not undone: first: 'mend'" in message(drill())  # nobody has such a procedure yet
+    swept = sweep_residue("dev", return_state=True)  # type: ignore[call-overload]
+    assert swept.is_failed()
+    assert "Run: python -m flows.mend --environment dev" in message(swept)
+    assert (broken(stack), outcomes()) == ({"first"}, ["unfinished"])
+    monkeypatch.setitem(RECOVERIES, "mend", mend)
+    light(method=(step,), is_broken=lambda _: [])
     assert drill().is_completed()
     assert (broken(stack), outcomes()) == (set(), ["failed", "proven"])
 

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 def items(built: dict[str, Any]) -> Iterator[list[tuple[Any, ...]]]:
     """The application itself in place of the small release, and some items."""
     command = [sys.executable, "-m", "lab", "--home", built["home"], "push", str(ROOT), "--repository", PROJECT]
-    command += ["--tag", "drilled", "--target", "app", "--build-arg", "VERSION=1.0.0"]
+    command += ["--tag", "drilled", "--target", "app", "--build-arg", "VERSION=drilled"]
     pushed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
     how: dict[str, Any] = {"batch_percentage": 100, "bake_minutes": 0, "return_state": True}
     assert deploy_application("dev", pushed.partition("@")[2], **how).is_completed()
