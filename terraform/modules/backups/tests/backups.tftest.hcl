@@ -87,7 +87,7 @@ run "a_protected_bucket_is_not_deleted_with_what_is_in_it" {
   command = plan
 
   assert {
-    condition     = !aws_s3_bucket.main.force_destroy && aws_kms_key.main.deletion_window_in_days == 30
+    condition     = coalesce(aws_s3_bucket.main.force_destroy, false) == false && aws_kms_key.main.deletion_window_in_days == 30
     error_message = "Backups outlive a mistake."
   }
 }
@@ -100,7 +100,7 @@ run "nor_is_an_unprotected_one" {
   }
 
   assert {
-    condition     = !aws_s3_bucket.main.force_destroy && aws_kms_key.main.deletion_window_in_days == 7
+    condition     = coalesce(aws_s3_bucket.main.force_destroy, false) == false && aws_kms_key.main.deletion_window_in_days == 7
     error_message = "Records of what backups hold outlive a mistake, also in dev; its key does not wait for a month."
   }
 }
