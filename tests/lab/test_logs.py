@@ -467,6 +467,9 @@ def query(logs: Any, text: str, **more: Any) -> Any:
     raise AssertionError("the query did not end")
 
 
+UNDER_WAY = {"Scheduled", "Running"}  # a busy machine may look too late for the first
+
+
 class TestInsightsQueries:
     def test_is_not_complete_at_once(self, logs: Any) -> None:
         """D20: who sleeps a fixed time and reads the results once may get none."""
@@ -476,11 +479,11 @@ class TestInsightsQueries:
             "queryId"
         ]
         first = logs.get_query_results(queryId=key)
-        assert (first["status"], first["results"]) == ("Scheduled", [])
-        seen = {"Scheduled"}
+        assert (first["status"] in UNDER_WAY, first["results"]) == (True, [])
+        seen = {first["status"]}
         while "Complete" not in seen:
             seen.add(logs.get_query_results(queryId=key)["status"])
-        assert seen == {"Scheduled", "Running", "Complete"}
+        assert seen - UNDER_WAY == {"Complete"}
 
     def test_answers_rows_of_fields_and_statistics(self, logs: Any) -> None:
         put(logs, line("ERROR", msg="boom"), line("INFO"), line("ERROR", msg="boom"))
