@@ -5,12 +5,13 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 TERRAFORM_MINIMUM := 1.11
 
-.PHONY: help setup demo down test check bench lab deploy docs health-check format lock
+.PHONY: help setup demo down test test-all check bench lab deploy docs health-check format lock
 
 help:
 	@echo "make demo           build dev on this machine, roll out two releases and a broken one, open the Prefect UI"
 	@echo "make down           stop everything that make demo started"
-	@echo "make test           all tests        make check   linters, types, import contracts"
+	@echo "make test           the tests        make check   linters, types, import contracts"
+	@echo "make test-all       also those that take minutes each, such as a kill at each task boundary"
 	@echo "make bench          measure, into build/bench.json"
 	@echo "make lab            start the lab    make deploy  register all deployments on PREFECT_API_URL"
 	@echo "make docs           write docs/runbook.md from the flows"
@@ -34,9 +35,12 @@ demo: setup
 down: $(VENV)/.ready
 	@$(RUN) -m deployments.demo down
 
-# Two at a time: most tests wait for something real, and each process has a lab and a Prefect server of its own.
+# Three at a time: most tests wait for something real, and each process has a lab and a Prefect server of its own.
 test: setup
-	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(RUN) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not exhaustive"
+
+test-all: setup
+	@$(RUN) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	$(VENV)/bin/ruff check

@@ -16,7 +16,7 @@ from botocore.config import Config
 
 SPEED = 50.0
 PROJECT = Path(__file__).parents[1]
-LONGEST_FIRST = {"lab": 0, "terraform": 1, "backups": 2}  # so that the two processes end at about the same time
+LONGEST_FIRST = {"lab": 0, "terraform": 1, "backups": 2}  # so that the processes end at about the same time
 PREFECT_SERVICES_OFF = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -87,7 +87,7 @@ def commit() -> str:
     ).stdout.strip()
 
 
-@pytest.mark.lab
+@pytest.mark.exhaustive
 def test_a_change_to_terraform_is_shown_once_and_merged_is_applied(
     registered: str, built: dict[str, Any], tmp_path: Path
 ) -> None:

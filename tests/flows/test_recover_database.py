@@ -123,6 +123,7 @@ def test_a_copy_that_is_not_good_is_removed_and_production_is_untouched(world: R
     world.write("update items set price = 176.75 where id = 707")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(2400)
 def test_killed_before_each_action_it_goes_on_to_the_end_and_is_taken_back_killed_before_each_too(
     world: Recoverable, mortal: dict[str, str]

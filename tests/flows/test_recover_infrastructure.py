@@ -29,7 +29,7 @@ ROWS = """
 select 'items', count(*), md5(string_agg(items::text, '|' order by id)) from items
 union all select 'heartbeats', count(*), max(digest) from heartbeat_chain where sequence = 4
 """
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

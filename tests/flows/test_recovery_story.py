@@ -30,7 +30,7 @@ from tests import killing
 from tests.flows.conftest import build, reaching
 from tests.stack import ROOT
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1500)]
 DELETED = 5
 RESUMED = [killing.KILLED, 0]
 SECOND = timedelta(seconds=1)  # RDS restores whole ones

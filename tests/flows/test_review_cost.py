@@ -297,10 +297,11 @@ def test_aws_own_advice_is_told_and_the_summary_goes_to_the_channel(tell: Tell, 
         Secret.delete("notification-url")
         server.shutdown()
     assert state.is_failed()
-    assert "holds no URL that apprise knows" in str(state.message)
+    assert "none that Apprise knows" in str(state.message)
     assert "token-of-mine" not in str(state.message) + page()
 
 
+@pytest.mark.exhaustive
 def test_killed_at_every_task_boundary_the_same_review_ends(
     tell: Tell, environment: dict[str, str], client: Callable[..., Any]
 ) -> None:

@@ -206,6 +206,7 @@ def test_a_cancelled_drill_is_undone(stack: Stack, environment: dict[str, str]) 
     assert (journal.outcome, journal.undone) == ("failed", ["end an instance"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("scenario", ["lost-instance", "bad-release", "orchestrator-lost"])
 def test_killed_at_each_task_boundary_a_drill_goes_on_and_leaves_nothing(
     stack: Stack, environment: dict[str, str], scenario: str

@@ -19,7 +19,7 @@ from tasks.scenarios_database import ACCIDENTAL_DELETE
 from tests.drilling import DRILL, drill, last_journal, require_proven, require_red_and_undone, sabotaged, situation
 from tests.stack import ROOT
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,7 @@ def test_the_undo_ends_what_another_process_holds_and_twice_is_once(storm: Storm
     assert EXHAUSTED_CONNECTIONS.steady(one) == []
 
 
+@pytest.mark.exhaustive
 def test_killed_at_every_task_boundary_the_certificate_is_good_again(
     stack: Stack, storm_environment: dict[str, str]
 ) -> None:
