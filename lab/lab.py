@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from lab.clock import Clock, Minutes
 from lab.faults import Faults
 from lab.network import Network
+from lab.optimization_hub import OptimizationHub
+from lab.price_list import PriceLists
 from lab.quotas import Quotas
 
 ACCOUNT = "123456789012"
@@ -45,6 +47,8 @@ class Lab:
     parts: list[Part] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
     quotas: Quotas = field(default_factory=Quotas)
+    prices: PriceLists = field(default_factory=PriceLists)
+    hub: OptimizationHub = field(default_factory=OptimizationHub)
     # Clear while the lab forgets everything: no tick and no request sees a half-stopped world.
     awake: threading.Event = field(default_factory=threading.Event)
     minutes: Minutes = field(init=False)

@@ -4,6 +4,7 @@ from lab.acm import CertificateManager
 from lab.autoscaling import AutoScaling
 from lab.cloudtrail import CloudTrail
 from lab.cloudwatch import CloudWatch
+from lab.cost_explorer import CostExplorer
 from lab.ec2 import ElasticComputeCloud
 from lab.ecr import ElasticContainerRegistry
 from lab.elbv2 import ElasticLoadBalancing
@@ -33,4 +34,5 @@ def build_parts(lab: Lab) -> list[Part]:
         IdentityAndAccessManagement(lab),
         SimpleStorageService(lab),
         CloudTrail(lab),
+        CostExplorer(lab),
     ]

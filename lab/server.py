@@ -8,9 +8,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from moto.core.base_backend import BackendDict
@@ -19,8 +20,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from lab import amis, extend
+from lab import aging, amis, extend
 from lab.clock import Clock
+from lab.cost_explorer import CostExplorer
 from lab.faults import Fault
 from lab.front_door import Environ, FrontDoor, StartResponse, UnknownService
 from lab.lab import ACCOUNT, REGION, Lab
@@ -29,6 +31,7 @@ from lab.parts import build_parts
 from lab.supervisor import READY_FILE, bury
 
 log = logging.getLogger("lab")
+P = TypeVar("P")
 
 
 class QuietHandler(MotoRequestHandler):  # type: ignore[misc]
@@ -51,7 +54,8 @@ class LabServer:
 
     def __init__(self, lab: Lab, listener: socket.socket) -> None:
         self.lab = lab
-        self.front_door = FrontDoor(DomainDispatcherApplication(create_app), lab.lock, lab.faults)
+        own = {"pricing": lab.prices.answer, "cost-optimization-hub": lab.hub.answer}
+        self.front_door = FrontDoor(DomainDispatcherApplication(create_app), lab.lock, lab.faults, own)
         host, port = listener.getsockname()
         self._http = make_server(
             host, port, self._route, threaded=True, request_handler=QuietHandler, fd=listener.fileno()
@@ -87,6 +91,8 @@ class LabServer:
                 return self._answer_quotas(request)
             case _, "/lab/amis":
                 return self._answer_amis(request)
+            case "POST", "/lab/advice" | "/lab/age" | "/lab/costs" | "/lab/prices":
+                return self._answer_told(request, path)
             case "POST", "/lab/reset":
                 self._reset()
                 return _json({})
@@ -124,6 +130,23 @@ class LabServer:
             except (TypeError, ValueError) as error:
                 return Response(f"not a release: {error}\n", status=400)
 
+    def _answer_told(self, request: Request, path: str) -> Response:
+        """POST what the file of whoever is told describes: it counts until the next, or a reset."""
+        tell: dict[str, Callable[[Any], Any]] = {
+            "/lab/advice": self.lab.hub.tell,
+            "/lab/age": lambda told: aging.age(float(told["days"])),
+            "/lab/costs": self._part(CostExplorer).tell,
+            "/lab/prices": self.lab.prices.tell,
+        }
+        with self.lab.lock:
+            try:
+                return _json(tell[path](json.loads(request.get_data())))
+            except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+                return Response(f"not understood: {error!r}\n", status=400)
+
+    def _part(self, kind: type[P]) -> P:
+        return next(part for part in self.lab.parts if isinstance(part, kind))
+
     def _states(self) -> dict[str, Any]:
         with self.lab.lock:
             return {type(p).__name__: p.status() for p in self.lab.parts if hasattr(p, "status")}
@@ -132,6 +155,8 @@ class LabServer:
         self.lab.reset(BackendDict.reset)
         self.front_door.forget()
         self.lab.quotas.forget()
+        self.lab.prices.forget()
+        self.lab.hub.forget()
 
 
 def _json(value: Any) -> Response:

@@ -15,6 +15,8 @@ CONFIG = Config(
 )
 # Which procedure and run each call is made for: CloudTrail keeps it, so that a change tells where it came from.
 caller: ContextVar[str] = ContextVar("caller", default="runbook")
+# These answer for all regions, and only there.
+REGIONS = dict.fromkeys(("ce", "pricing", "cost-optimization-hub"), "us-east-1")
 _creating = Lock()  # boto3 clients may be shared by threads, but not created by two at once
 
 
@@ -26,7 +28,7 @@ def client(service: str) -> Any:
 
 @cache
 def _client(service: str) -> Any:
-    made = boto3.client(service, config=CONFIG)  # type: ignore[call-overload]
+    made = boto3.client(service, config=CONFIG, region_name=REGIONS.get(service))  # type: ignore[call-overload]
     made.meta.events.register("before-send", _name_the_caller)
     return made
 

@@ -21,7 +21,7 @@ class Target:
 
 @dataclass(frozen=True)
 class BlastRadius:
-    """What a scenario touches here and now, what users may notice, and what it costs in USD at most."""
+    """What a scenario touches here and now, what users may notice, and an estimate of its cost in USD."""
 
     targets: tuple[Target, ...]
     users: str
@@ -138,7 +138,7 @@ class DrillPlan:
         return [
             f"blast radius: {', '.join(map(str, self.radius.targets))} in {self.environment}",
             f"users: {self.radius.users}",
-            f"cost: at most {self.radius.usd:.2f} USD",
+            f"cost: estimated {self.radius.usd:.2f} USD",
             f"break: {', then '.join(self.steps)}; each is taken back at the end",
             f"recovery: {self.recovery}",
             f"abort: {self.abort}, or by the kill switch, or when the run is cancelled",

@@ -4,6 +4,7 @@ The Secret block `notification-url` holds Apprise addresses, one a line (slack:/
 What should wake somebody goes to those of `notification-page` instead, where it exists.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from tasks.on_call import Priority, read_on_call
 USUAL, PAGE = "notification-url", "notification-page"
 TOLD = "runbook_told"  # the Variable that remembers what was told, so that it is told once
 LONGEST = 3500  # characters; Slack cuts a message at 4,000
+# It would log an address that it can't reach, with the token in it.
+logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
 
 
 class NotTold(RunbookError):
@@ -74,15 +77,31 @@ def send(notice: Notice, now: datetime) -> str:
             f" addresses. Save it in the UI (Blocks), or: prefect block create secret"
         )
     now_told = "; ".join(str(step) for step in first if not step.after)
+    _deliver(block, addresses, f"[{notice.priority}] {notice.title}", f"{notice.text[:LONGEST]}\n\n{now_told}")
+    return f"told through {block}: {now_told}"
+
+
+@action
+def notify(title: str, text: str) -> bool:
+    """Something to read when there is time. Whether it was sent; False where there is no address.
+
+    Raises:
+        NotTold: an address did not take it.
+    """
+    addresses = _addresses(USUAL)
+    if addresses:
+        _deliver(USUAL, addresses, title, text[:LONGEST])
+    return bool(addresses)
+
+
+def _deliver(block: str, addresses: Sequence[str], title: str, body: str) -> None:
     channel = apprise.Apprise()
     if not all(channel.add(address) for address in addresses):
         raise NotTold(
             f"an address in the Secret block {block} is none that Apprise knows, expected such as slack://..."
         )
-    body = f"{notice.text[:LONGEST]}\n\n{now_told}"
-    if not channel.notify(title=f"[{notice.priority}] {notice.title}", body=body):
-        raise NotTold(f"not every address in the Secret block {block} took the notice {notice.title}: is it reachable?")
-    return f"told through {block}: {now_told}"
+    if not channel.notify(title=title, body=body):
+        raise NotTold(f"not every address in the Secret block {block} took the notice {title}: is it reachable?")
 
 
 def _addresses(block: str) -> list[str]:

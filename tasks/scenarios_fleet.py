@@ -15,7 +15,7 @@ from tasks.rollout import RolloutPlan, as_way_back, plan_rollout
 NAME = "run-drill"
 REFRESH = "refresh-instances"
 FEWEST_INSTANCES = 2  # of one, the loss of one is an outage, and no drill
-INSTANCE_HOUR_USD = 0.0216  # t3.small, Linux, on demand, eu-north-1: the AWS price list
+INSTANCE_HOUR_USD = 0.0216  # an estimate for a t3.small, not looked up: check it against the AWS price list
 BATCH_PERCENTAGE = 20  # of refresh_instances, as it comes
 WAY_BACK_PERCENTAGE = 50
 

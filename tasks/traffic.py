@@ -10,8 +10,7 @@ from tasks.environment import Environment
 
 EVERY_SECONDS = 1.0
 ENDED_SECONDS = 2 * application.TIMEOUT_SECONDS
-# The promise to users: so much of 30 days may fail (Google's SRE book, "Embracing Risk": what is left of it is spent
-# on purpose, by releases and drills).
+# Assumed, nobody has promised it yet: so much of 30 days may fail.
 SLO = 0.999
 BUDGET_SECONDS = (1 - SLO) * 30 * 86_400
 

@@ -111,7 +111,7 @@ def prefect_server() -> Iterator[str]:
 
     os.environ.update(PREFECT_SERVICES_OFF)
     with (
-        prefect_test_harness(server_startup_timeout=90),
+        prefect_test_harness(server_startup_timeout=240),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}),
     ):
         yield str(PREFECT_API_URL.value())

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -59,7 +60,13 @@ def storm_environment(prefect_server: str, storm: Storm) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def built_by_terraform(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A lab of its own with dev built by the flow, running the small release."""
-    home = tmp_path_factory.mktemp("terraform") / "lab"
+    with build(tmp_path_factory.mktemp("terraform") / "lab", prefect_server, LIGHT) as built:
+        yield built
+
+
+@contextmanager
+def build(home: Path, prefect_server: str, release: Path) -> Iterator[dict[str, Any]]:
+    """A lab in which the flow builds dev, running the image that is made from the folder `release`."""
     command = [sys.executable, "-m", "lab", "--home", str(home)]
     subprocess.run([*command, "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     env = json.loads((home / "lab.json").read_text())["env"]
@@ -67,7 +74,7 @@ def built_by_terraform(prefect_server: str, tmp_path_factory: pytest.TempPathFac
         with reaching(env):
             set_up_account()
             set_up_certificate()
-            push = ["push", str(LIGHT), "--repository", PROJECT, "--tag", "1.0.0", "--target", "app"]
+            push = ["push", str(release), "--repository", PROJECT, "--tag", "1.0.0", "--target", "app"]
             pushed = subprocess.run(
                 [*command, *push, "--build-arg", "VERSION=1.0.0"], cwd=ROOT, check=True, capture_output=True, text=True
             )

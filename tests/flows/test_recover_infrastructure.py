@@ -39,7 +39,7 @@ def rows(built: dict[str, Any]) -> list[Any]:
         schema.migrate(database)
         with database, database.cursor() as sql:
             sql.execute(
-                "insert into items (name, description, price) select 'item ' || n, repeat('x', n % 50), n * 0.25"
+                "insert into items (name, description, price) select 'item ' || n, repeat('x', n %% 50), n * 0.25"
                 " from generate_series(1, %s) as n",
                 (ITEMS,),
             )

@@ -99,7 +99,7 @@ def test_a_dry_run_names_the_real_targets_and_refusals_change_nothing(stack: Sta
     assert drill(dry_run=True).is_completed()
     page = httpx.get(f"{prefect_server}/artifacts/run-drill-dev/latest").raise_for_status().json()["data"]
     assert f"blast radius: EC2 instance {min(instances)} in dev" in page
-    assert "cost: at most 0.02 USD" in page
+    assert "cost: estimated 0.02 USD" in page
     pull_switch(stack)
     assert "says 'customers call', expected no such parameter" in message(drill())
     stack.clients("ssm").delete_parameter(Name=SWITCH)
