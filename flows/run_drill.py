@@ -3,8 +3,8 @@
 When:     monthly, the scenario that the last scorecard names; before a change that a recovery must survive.
 Impact:   what the plan says under "users". In dev by default; in prod only when a person has approved that very plan.
 Rollback: by itself, always, in reverse: at the end, after a failure, an abort, a cancellation. After a kill by the same
-          run, by the next drill, or by sweep_residue within the hour; what only a procedure brings back, a lost
-          database or environment, the sweep names in red with what to run. To stop a drill, and keep any from it:
+          run, by the next drill, or by sweep_residue within the hour. A lost database or environment only a procedure
+          brings back: that the sweep ends red with what to run. To stop a drill, and keep any from beginning:
           aws ssm put-parameter --name /demo-flask-app/dev/drill-stop --type String --value "why"
 
 Carries out P63's and P76's rehearsal, P94 (and N15, N17, N24).

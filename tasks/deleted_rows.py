@@ -24,6 +24,7 @@ DELETED = "delete from items where id = any({ids})"
 BROUGHT_BACK = """
 insert into items overriding system value
 select * from jsonb_populate_recordset(null::items, {rows}) on conflict do nothing"""
+DIGEST = "select md5(coalesce(string_agg(one::text, '|' order by id), '')) from items as one where id = any({ids})"
 LEFT = "select count(*) from items where id = any({ids})"
 
 
@@ -64,6 +65,14 @@ def count_rows(environment: Environment, ids: list[int]) -> int:
     with open_session(_master(environment), STATEMENT_SECONDS) as session:
         ((count,),) = ask(session, _fill(LEFT, ids=ids))
     return int(count)
+
+
+@probe
+def digest_rows(environment: Environment, ids: list[int]) -> str:
+    """Of every column of them."""
+    with open_session(_master(environment), STATEMENT_SECONDS) as session:
+        ((digest,),) = ask(session, _fill(DIGEST, ids=ids))
+    return str(digest)
 
 
 @action

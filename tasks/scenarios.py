@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tasks import scenarios_database, scenarios_edge, scenarios_fleet, scenarios_state, scenarios_zone
+from tasks import scenarios_database, scenarios_edge, scenarios_fleet, scenarios_loss, scenarios_state, scenarios_zone
 from tasks.drill import Scenario
 
 ScenarioName = Literal[
@@ -11,6 +11,8 @@ ScenarioName = Literal[
     "orchestrator-lost",
     "exhausted-connections",
     "accidental-delete",
+    "lost-database",
+    "whole-environment",
     "expired-certificate",
     "corrupt-state",
     "lost-state",
@@ -19,6 +21,6 @@ ScenarioName = Literal[
 ]
 SCENARIOS: dict[str, Scenario] = {
     one.name: one
-    for room in (scenarios_fleet, scenarios_database, scenarios_edge, scenarios_state, scenarios_zone)
+    for room in (scenarios_fleet, scenarios_database, scenarios_loss, scenarios_edge, scenarios_state, scenarios_zone)
     for one in room.SCENARIOS
 }

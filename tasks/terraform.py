@@ -142,6 +142,12 @@ def plan(workspace: Workspace, *targets: str) -> Plan:
 
 
 @probe
+def plan_destruction(workspace: Workspace, *modules: str) -> Plan:
+    """These modules would be gone, and what stands on them; saved so that exactly this can be applied."""
+    return read_plan(_plan(workspace, modules, "-destroy"))
+
+
+@probe
 def find_drift(workspace: Workspace) -> tuple[Drift, ...]:
     """Where the cloud, the state and the code disagree."""
     return read_drift(_plan(workspace))
@@ -212,9 +218,9 @@ def list_resources(workspace: Workspace) -> tuple[str, ...]:
     return tuple(_require(workspace.run("state", "list"), "state list").text.split())
 
 
-def _plan(workspace: Workspace, targets: Sequence[str] = ()) -> dict[str, Any]:
+def _plan(workspace: Workspace, targets: Sequence[str] = (), *options: str) -> dict[str, Any]:
     limits = [f"-target={address}" for address in targets]
-    arguments = ("-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}", *limits)
+    arguments = ("-json", "-input=false", "-detailed-exitcode", LOCK_TIMEOUT, f"-out={PLAN_FILE}", *limits, *options)
     outcome = workspace.run("plan", *arguments)
     if outcome.code == 1:
         raise PreconditionFailed(f"terraform plan failed for {workspace.environment}: {outcome.errors}")
