@@ -19,7 +19,7 @@ from tests.drilling import drill, last_journal, require_proven, require_red_and_
 from tests.losing import DB
 
 RECOVERY = "recover-infrastructure ended Failed"
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
