@@ -18,10 +18,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tasks import aws, change_lock
+
 ROOT = Path(__file__).parents[1]
 KILLED = -signal.SIGKILL
 POLL_SECONDS = 0.2  # the lab is faster than AWS
 RUN_ID = "the-same-run"  # unless the given environment has another RUN_ID
+
+
+def let_lease_run_out(environment: str = "dev") -> None:
+    """What a minute does to the lease of a run that was killed."""
+    aws.client("dynamodb").update_item(
+        TableName=change_lock.LOCK_TABLE,
+        Key=change_lock._key(environment),
+        UpdateExpression="SET expires_at = :now",
+        ExpressionAttributeValues={":now": {"N": "0"}},
+    )
 
 
 def run(

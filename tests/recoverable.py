@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tasks import change_lock, state_backend
+from tasks import state_backend
 from tasks.environment import PROJECT
 from tests.backed_up import DB, BackedUp
 from tests.stack import NAME, SERVING_SECONDS
@@ -54,15 +54,6 @@ class Recoverable(BackedUp):
         self.write(DAMAGE)
         found: datetime = moment
         return found.astimezone(UTC)
-
-    def let_lease_run_out(self) -> None:
-        """What a minute does to the lease of a run that was killed."""
-        self.client("dynamodb").update_item(
-            TableName=change_lock.LOCK_TABLE,
-            Key=change_lock._key("dev"),
-            UpdateExpression="SET expires_at = :now",
-            ExpressionAttributeValues={":now": {"N": "0"}},
-        )
 
     def ask(self, statement: str, db: str = DB) -> list[tuple[Any, ...]]:
         with self.session(db) as database, database.cursor() as sql:

@@ -136,6 +136,7 @@ def test_killed_on_the_way_everything_comes_back_by_a_corrupt_state_s_last_good_
 def test_without_any_state_what_exists_is_adopted_and_what_is_lost_is_made(
     built: dict[str, Any], rows: list[Any]
 ) -> None:
+    killing.let_lease_run_out()
     lose_state()
     ended_well, message = outcome(state="inventory", dry_run=True)
     assert ended_well, message
