@@ -35,12 +35,12 @@ demo: setup
 down: $(VENV)/.ready
 	@$(RUN) -m deployments.demo down
 
-# Three at a time: most tests wait for something real, and each process has a lab and a Prefect server of its own.
+# Two at a time: most tests wait for something real, and each process has a lab and a Prefect server of its own.
 test: setup
-	@$(RUN) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not exhaustive"
+	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not exhaustive"
 
 test-all: setup
-	@$(RUN) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	$(VENV)/bin/ruff check

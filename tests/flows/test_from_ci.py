@@ -116,7 +116,7 @@ def test_a_change_to_terraform_is_shown_once_and_merged_is_applied(
     assert found["retentionInDays"] == 14
 
 
-@pytest.mark.lab
+@pytest.mark.exhaustive
 def test_a_change_to_the_application_is_built_pushed_and_rolled_out_by_its_digest(
     registered: str, stack: Stack, tmp_path: Path
 ) -> None:

@@ -230,6 +230,7 @@ def production_address() -> Address:
     return Address.of_secret(value)
 
 
+@pytest.mark.exhaustive
 def test_the_secret_may_move_instead_of_the_names(world: Recoverable, mortal: dict[str, str]) -> None:
     before, items = set(world.instances()), world.items()
     original = next(key for key, one in world.instances().items() if one["DBInstanceIdentifier"] == DB)
@@ -248,6 +249,7 @@ def test_the_secret_may_move_instead_of_the_names(world: Recoverable, mortal: di
     retire_at_once(world, recovered)
 
 
+@pytest.mark.exhaustive
 def test_an_instance_that_is_gone_is_restored_under_its_name_from_what_it_left(
     world: Recoverable, mortal: dict[str, str]
 ) -> None:
