@@ -25,8 +25,6 @@ from tests.storm import Storm, brewing
 
 # At 400 a request to a restored application has no second to be answered in, where the machine is busy.
 BACKUPS_SPEED = "250"
-    "250"  # at 400 a request to a restored application has no second to be answered in, where the machine is busy
-)
 
 
 @pytest.fixture(autouse=True)
