@@ -17,7 +17,7 @@ from tests.flows.conftest import reaching
 from tests.flows.test_fail_over_database import DB, MARKER, create_database, failovers, instance, is_marked, zones
 from tests.stack import Stack, build_stack
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
