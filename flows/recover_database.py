@@ -42,7 +42,6 @@ from tasks.command_line import run
 from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.evidence import Evidence
-from tasks.postgres import Address
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.restored_copy import Restore, Restored
@@ -158,12 +157,16 @@ def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
         lease.require_held()
         if not plan.closed_at:
             recovered_copy.keep(plan)
-            writers.keep_out(_enter(plan, plan.copy))
-            closed_at = recovery.now() if plan.is_lost else writers.keep_out(_enter(plan, plan.source))
+            writers.keep_out(production_database.enter(plan.environment, plan.copy))
+            closed_at = (
+                recovery.now()
+                if plan.is_lost
+                else writers.keep_out(production_database.enter(plan.environment, plan.source))
+            )
             plan = recovery.record(plan, closed_at=closed_at)
         if not plan.is_lost:
             say(f"nobody writes since {plan.closed_at}")
-            say(recovery_plan.describe_losses(plan, _enter(plan, plan.source)))
+            say(recovery_plan.describe_losses(plan, production_database.enter(plan.environment, plan.source)))
     with phase("cut over"):
         lease.require_held()
         if not plan.is_lost:
@@ -177,7 +180,7 @@ def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
 
 def _let_writers_in(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
     with phase("let writers in"):
-        address = _enter(plan, plan.copy)
+        address = production_database.enter(plan.environment, plan.copy)
         serving = [one.id for one in autoscaling.describe_group(where.asg_name).in_service]
         if not plan.let_in_at:
             writers.wait_until_connected(address, serving)
@@ -193,11 +196,6 @@ def _let_writers_in(where: Environment, plan: Recovery, lease: Lease) -> Recover
         for line in recovery_plan.describe_times(plan):
             say(line)
     return plan
-
-
-def _enter(plan: Recovery, resource_id: str) -> Address:
-    """This very instance, by whatever name, as the application enters it."""
-    return production_database.read_address(plan.environment, swap.settle(resource_id))
 
 
 @contextmanager

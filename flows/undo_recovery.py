@@ -27,7 +27,6 @@ from tasks.change_lock import Lease
 from tasks.command_line import run
 from tasks.database_recovery import Recovery
 from tasks.environment import Environment, EnvironmentName, describe_environment
-from tasks.postgres import Address
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -79,7 +78,7 @@ def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:
     with phase("close to writers"):
         lease.require_held()
         if not plan.reopened_at and recovered_copy.find_copy(plan):
-            writers.keep_out(_enter(plan, plan.copy))
+            writers.keep_out(production_database.enter(plan.environment, plan.copy))
         if plan.let_in_at:
             say(f"lost is what was {recovery_undo.describe_losses(plan)}")
     with phase("cut back"):
@@ -95,7 +94,7 @@ def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:
 def _reopen(where: Environment, plan: Recovery, lease: Lease) -> None:
     with phase("let writers in"):
         lease.require_held()
-        address = _enter(plan, plan.source)
+        address = production_database.enter(plan.environment, plan.source)
         writers.let_in(address)
         serving = [one.id for one in autoscaling.describe_group(where.asg_name).in_service]
         writers.wait_until_connected(address, serving)
@@ -104,11 +103,6 @@ def _reopen(where: Environment, plan: Recovery, lease: Lease) -> None:
         recovery.record(plan, reopened_at=recovery.now())
         closed_at = plan.undoing_at if plan.let_in_at else plan.closed_at or plan.verified_at
         say(f"writers are in again; they were kept out since {closed_at}")
-
-
-def _enter(plan: Recovery, resource_id: str) -> Address:
-    """This very instance, by whatever name, as the application enters it."""
-    return production_database.read_address(plan.environment, swap.settle(resource_id))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def move_record(workspace: Workspace, db: DBInstance) -> None:
     """
     if find_resource_id(workspace.environment) == db.resource_id:
         return
-    state = json.loads(_require(workspace, "state", "pull"))
+    state = json.loads(workspace.require("state", "pull"))
     moved = {"id": db.resource_id, "resource_id": db.resource_id, "identifier": db.id}
     records = [one["attributes"] for one in _database_records(state)]
     if not records:
@@ -70,16 +70,16 @@ def move_record(workspace: Workspace, db: DBInstance) -> None:
     for record in records:
         record.update(moved)
     (workspace.folder / MOVED_FILE).write_text(json.dumps({**state, "serial": state["serial"] + 1}))
-    _require(workspace, "state", "push", LOCK_TIMEOUT, MOVED_FILE)
+    workspace.require("state", "push", LOCK_TIMEOUT, MOVED_FILE)
 
 
 @action
 def adopt_logs(workspace: Workspace, db: DBInstance) -> None:
     """Those of the database before this one, where it had its own, are kept and let go; this one's are brought in."""
     wanted = _find_logs(workspace.environment, db)
-    known = set(_require(workspace, "state", "list").split())
+    known = set(workspace.require("state", "list").split())
     if others := [address for address in LOGS.values() if address in known]:
-        _require(workspace, "state", "rm", LOCK_TIMEOUT, *others)
+        workspace.require("state", "rm", LOCK_TIMEOUT, *others)
     blocks = (f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n" for address, name in wanted.items())
     (workspace.folder / IMPORTS_FILE).write_text("\n".join(blocks))
 
@@ -115,10 +115,3 @@ def _find_logs(environment: str, db: DBInstance) -> dict[str, str]:
     groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
     found = {one["logGroupName"].removeprefix(prefix) for one in groups}
     return {address: f"{prefix}{name}" for name, address in LOGS.items() if name in found}
-
-
-def _require(workspace: Workspace, *command: str) -> str:
-    outcome = workspace.run(*command)
-    if outcome.code:
-        raise PreconditionFailed(f"terraform {' '.join(command[:2])} failed: {outcome.errors}")
-    return outcome.text

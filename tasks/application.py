@@ -84,6 +84,12 @@ def find_schema_version(environment: Environment) -> int | None:
     return told if isinstance(told, int) else None
 
 
+def find_faults(environment: Environment) -> list[str]:
+    """Why it is not well, as users see it; none when it is."""
+    health = describe_health.fn(environment)
+    return [] if health.is_well else [f"{environment.alb_url}/health answered {health}, expected healthy and connected"]
+
+
 @probe
 def wait_until_healthy(environment: Environment, timeout_seconds: float = HEALTHY_SECONDS) -> Health:
     """The load balancer answers, the application is healthy and its database connected."""

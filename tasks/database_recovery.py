@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from tasks import aws, change_lock
-from tasks.environment import PROJECT, EnvironmentName, parameter_name
+from tasks.environment import PROJECT, EnvironmentName, find_parameter, forget_parameter, parameter_name
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 
@@ -114,12 +114,8 @@ def find_recovery(environment: str) -> Recovery | None:
 
 
 def find(environment: str) -> Recovery | None:
-    ssm = aws.client("ssm")
-    try:
-        found = ssm.get_parameter(Name=parameter_name(environment, MARKER))["Parameter"]["Value"]
-    except ssm.exceptions.ParameterNotFound:
-        return None
-    return Recovery(**json.loads(found))
+    found = find_parameter(environment, MARKER)
+    return Recovery(**json.loads(found)) if found else None
 
 
 @dataclass(frozen=True)
@@ -187,11 +183,7 @@ def record(recovery: Recovery, **progress: str) -> Recovery:
 
 @action
 def forget(recovery: Recovery) -> None:
-    ssm = aws.client("ssm")
-    try:
-        ssm.delete_parameter(Name=parameter_name(recovery.environment, MARKER))
-    except ssm.exceptions.ParameterNotFound:
-        pass  # that is what is wanted
+    forget_parameter(recovery.environment, MARKER)
 
 
 @probe

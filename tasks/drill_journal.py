@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
@@ -135,20 +135,13 @@ def list_journals(environment: str) -> tuple[Journal, ...]:
     """The last drills, oldest first."""
     if not state_backend.bucket_exists(terraform.state_bucket()):
         return ()
-    return tuple(sorted(_list(environment), key=lambda one: one.began_at))
+    bodies = s3.read_below(terraform.state_bucket(), f"drills/{environment}/", MOST_JOURNALS)
+    return tuple(sorted(map(_read, bodies), key=lambda one: one.began_at))
 
 
 def unfinished(journals: tuple[Journal, ...]) -> tuple[Journal, ...]:
     """Drills of other runs that were not taken back: their runs were killed, or live."""
     return tuple(one for one in journals if one.outcome == "unfinished" and one.run_id != change_lock.run_id())
-
-
-def _list(environment: str) -> Iterator[Journal]:
-    bucket = terraform.state_bucket()
-    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"drills/{environment}/")
-    objects = sorted((one for page in pages for one in page.get("Contents", [])), key=lambda one: one["LastModified"])
-    for one in objects[-MOST_JOURNALS:]:
-        yield _read(_s3().get_object(Bucket=bucket, Key=one["Key"])["Body"].read())
 
 
 def _key(environment: str, run_id: str) -> str:

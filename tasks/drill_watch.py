@@ -1,8 +1,8 @@
 """Whether a drill may begin and go on: the kill switch, alarms that nobody expected, and time."""
 
-from tasks import aws, cloudwatch
+from tasks import cloudwatch
 from tasks.drill import Abort, Look, Situation
-from tasks.environment import Environment, parameter_name
+from tasks.environment import Environment, find_parameter, parameter_name
 from tasks.errors import PreconditionFailed, RunbookError, VerificationFailed, WaitTimedOut
 from tasks.kinds import probe
 from tasks.waiting import wait_until
@@ -70,11 +70,8 @@ def require_going_on(environment: Environment, abort: Abort) -> None:
 
 def find_stop(environment: str) -> str | None:
     """The kill switch, if it is pulled, and what it says."""
-    ssm, name = aws.client("ssm"), parameter_name(environment, STOP)
-    try:
-        return f"kill switch {name} says {ssm.get_parameter(Name=name)['Parameter']['Value']!r}"
-    except ssm.exceptions.ParameterNotFound:
-        return None
+    said = find_parameter(environment, STOP)
+    return None if said is None else f"kill switch {parameter_name(environment, STOP)} says {said!r}"
 
 
 def _advice(environment: str) -> str:

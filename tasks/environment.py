@@ -44,6 +44,25 @@ def parameter_name(environment: str, output: str) -> str:
     return f"/{PROJECT}/{environment}/{output}"
 
 
+def find_parameter(environment: str, name: str) -> str | None:
+    """What is kept under this name beside the outputs, or None."""
+    ssm = aws.client("ssm")
+    try:
+        found = ssm.get_parameter(Name=parameter_name(environment, name))
+    except ssm.exceptions.ParameterNotFound:
+        return None
+    return str(found["Parameter"]["Value"])
+
+
+def forget_parameter(environment: str, name: str) -> None:
+    """What is not there is fine: that is what is wanted."""
+    ssm = aws.client("ssm")
+    try:
+        ssm.delete_parameter(Name=parameter_name(environment, name))
+    except ssm.exceptions.ParameterNotFound:
+        pass
+
+
 def read_outputs(environment: str) -> dict[str, Any]:
     """Every mirrored Terraform output, by its name."""
     pages = aws.client("ssm").get_paginator("get_parameters_by_path")

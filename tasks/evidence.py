@@ -88,12 +88,7 @@ def find(environment: Environment, run_id: str) -> Evidence | None:
 @probe
 def list_recent(environment: Environment) -> tuple[Evidence, ...]:
     """The last verifications that came to their end, oldest first."""
-    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=environment.backup_bucket, Prefix=_key(""))
-    objects = sorted((one for page in pages for one in page.get("Contents", [])), key=lambda one: one["LastModified"])
-    found = (
-        _read(_s3().get_object(Bucket=environment.backup_bucket, Key=one["Key"])["Body"].read())
-        for one in objects[-SHOWN:]
-    )
+    found = map(_read, s3.read_below(environment.backup_bucket, _key(""), SHOWN))
     return tuple(one for one in found if one.copy is None)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from tasks import autoscaling, aws, rds, rds_events
-from tasks.environment import Environment, parameter_name
+from tasks.environment import Environment, find_parameter, forget_parameter, parameter_name
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 from tasks.rds import DBInstance
@@ -122,7 +122,8 @@ def begin_failover(environment: Environment, plan: FailoverPlan) -> Failover:
     require_unmoved(plan, rds.describe_db_instance.fn(plan.db))
     group = autoscaling.describe_group.fn(environment.asg_name)
     begun = Failover(plan, datetime.now(UTC), tuple(one.id for one in group.in_service))
-    aws.client("ssm").put_parameter(Name=_marker(environment), Value=begun.to_json(), Type="String", Overwrite=True)
+    name = parameter_name(environment.environment, MARKER)
+    aws.client("ssm").put_parameter(Name=name, Value=begun.to_json(), Type="String", Overwrite=True)
     rds.reboot_with_failover(plan.db)
     return begun
 
@@ -152,24 +153,14 @@ def wait_until_swapped(plan: FailoverPlan) -> DBInstance:
 @action
 def forget_failover(environment: Environment) -> None:
     """It is proven: the next run begins another one."""
-    ssm = aws.client("ssm")
-    try:
-        ssm.delete_parameter(Name=_marker(environment))
-    except ssm.exceptions.ParameterNotFound:
-        pass  # that is what is wanted
+    forget_parameter(environment.environment, MARKER)
 
 
 def _find(environment: Environment) -> Failover | None:
-    ssm = aws.client("ssm")
-    try:
-        text = ssm.get_parameter(Name=_marker(environment))["Parameter"]["Value"]
-    except ssm.exceptions.ParameterNotFound:
+    text = find_parameter(environment.environment, MARKER)
+    if text is None:
         return None
     marked = Failover.from_json(text)
     db = rds.describe_db_instance.fn(environment.db_identifier)
     events = rds_events.find_events(environment.db_identifier, marked.begun_at)
     return marked if is_under_way(marked, db, events, datetime.now(UTC)) else None
-
-
-def _marker(environment: Environment) -> str:
-    return parameter_name(environment.environment, MARKER)

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from tasks import application, aws, cloudwatch, elbv2
-from tasks.environment import Environment, parameter_name
+from tasks.environment import Environment, find_parameter, parameter_name
 from tasks.errors import VerificationFailed
 from tasks.kinds import action, probe
 from tasks.report import say
@@ -41,7 +41,8 @@ def measure_before(environment: Environment, change: str, *, begins: bool) -> Me
         return known
     found = measure.fn(environment)
     note = json.dumps({"change": change, "measured": asdict(found)})
-    aws.client("ssm").put_parameter(Name=_record(environment), Value=note, Type="String", Overwrite=True)
+    name = parameter_name(environment.environment, RECORD)
+    aws.client("ssm").put_parameter(Name=name, Value=note, Type="String", Overwrite=True)
     return found
 
 
@@ -100,13 +101,8 @@ class Comparison:
 
 
 def _recall(environment: Environment, change: str) -> Measurement | None:
-    ssm = aws.client("ssm")
-    try:
-        note = json.loads(ssm.get_parameter(Name=_record(environment))["Parameter"]["Value"])
-    except ssm.exceptions.ParameterNotFound:
+    found = find_parameter(environment.environment, RECORD)
+    if found is None:
         return None
+    note = json.loads(found)
     return Measurement(**note["measured"]) if note["change"] == change else None
-
-
-def _record(environment: Environment) -> str:
-    return parameter_name(environment.environment, RECORD)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from tasks import db_snapshots, rds, restore_point, secretsmanager
+from tasks import db_snapshots, rds, restore_point, secretsmanager, swap
 from tasks.database_state import find_attributes
 from tasks.environment import Environment
 from tasks.errors import PreconditionFailed
@@ -60,6 +60,11 @@ def read_address(environment: str, db: DBInstance) -> Address:
             " expected one. Look at it; nothing was changed"
         )
     return replace(Address.of_secret(value), host=db.address, port=db.settings.port)
+
+
+def enter(environment: str, resource_id: str) -> Address:
+    """This very instance, by whatever name, as the application enters it."""
+    return read_address(environment, swap.settle(resource_id))
 
 
 def _remember(environment: Environment) -> DBInstance:

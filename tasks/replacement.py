@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks import autoscaling, aws, instance_refresh, launch_template
-from tasks.environment import Environment, parameter_name
+from tasks.environment import Environment, find_parameter, parameter_name
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.instance_refresh import Refresh
 from tasks.kinds import action, probe
@@ -65,7 +65,9 @@ def find_replacement(environment: Environment, wanted: Configuration) -> Replace
     refresh = instance_refresh.find_refresh.fn(environment.asg_name)
     ours = (attempt.number, attempt.previous) if attempt else ()
     instance_refresh.require_no_other_refresh(refresh, ours)
-    return Replacement(wanted, current, attempt, refresh, verified=_read_record(environment.environment) == str(wanted))
+    return Replacement(
+        wanted, current, attempt, refresh, verified=find_parameter(environment.environment, RECORD) == str(wanted)
+    )
 
 
 @probe
@@ -93,22 +95,12 @@ def require_not_failed(change: Replacement) -> None:
 @action
 def record_verified(environment: Environment, wanted: Configuration) -> None:
     """Write down that this was proven to serve: what a rollback may go back to. The parameter keeps its history."""
-    if _read_record(environment.environment) != str(wanted):
+    if find_parameter(environment.environment, RECORD) != str(wanted):
         name = parameter_name(environment.environment, RECORD)
         aws.client("ssm").put_parameter(Name=name, Value=str(wanted), Type="String", Overwrite=True)
 
 
 def read_last_verified(environment: str) -> str | None:
     """The digest of the image that was proven last; Terraform does not know this record and does not destroy it."""
-    found = _read_record(environment)
+    found = find_parameter(environment, RECORD)
     return found.split(" ")[0] if found else None
-
-
-def _read_record(environment: str) -> str | None:
-    ssm = aws.client("ssm")
-    try:
-        found = ssm.get_parameter(Name=parameter_name(environment, RECORD))
-    except ssm.exceptions.ParameterNotFound:
-        return None
-    value: str = found["Parameter"]["Value"]
-    return value

@@ -28,8 +28,7 @@ def _connections_of(environment: Environment) -> BlastRadius:
 def _has_connections(situation: Situation) -> list[str]:
     where = situation.environment
     usage = sessions.plan_end.fn(where.environment, 0.0)
-    health = application.describe_health.fn(where)
-    reasons = [] if health.is_well else [f"{where.alb_url}/health answered {health}, expected healthy and connected"]
+    reasons = application.find_faults(where)
     if usage.used > STEADY_SHARE * usage.allowed:
         reasons.append(f"{usage.used} of {usage.allowed} connections are in use, expected at most {STEADY_SHARE:.0%}")
     if held := [one for one in usage.sessions if one.application == situation.name]:
@@ -85,8 +84,7 @@ def _items_of(environment: Environment) -> BlastRadius:
 
 def _has_items(situation: Situation) -> list[str]:
     where = situation.environment
-    health, last = application.describe_health.fn(where), recovery.find(where.environment)
-    reasons = [] if health.is_well else [f"{where.alb_url}/health answered {health}, expected healthy and connected"]
+    reasons, last = application.find_faults(where), recovery.find(where.environment)
     if last and last.is_unfinished:
         reasons.append(recovery.describe_unfinished(last))
     return reasons

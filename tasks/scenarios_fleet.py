@@ -24,15 +24,12 @@ def _is_whole(situation: Situation) -> list[str]:
     """The group has what it wants, its targets are healthy, users are served."""
     where = situation.environment
     group, healthy = autoscaling.describe_group.fn(where.asg_name), elbv2.count_healthy(where)
-    health = application.describe_health.fn(where)
     reasons = []
     if len(group.in_service) < group.desired_capacity:
         reasons.append(f"{where.asg_name} has {len(group.in_service)} of {group.desired_capacity} instances in service")
     if healthy < group.desired_capacity:
         reasons.append(f"{healthy} targets are healthy, expected {group.desired_capacity}")
-    if not health.is_well:
-        reasons.append(f"{where.alb_url}/health answered {health}, expected healthy and connected")
-    return reasons
+    return reasons + application.find_faults(where)
 
 
 def _usd(instances: int) -> float:

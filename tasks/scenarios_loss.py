@@ -17,6 +17,8 @@ EXPENDABLE = ("dev",)  # where people work who were told; production is never lo
 RPO_SECONDS = 3600.0  # AWS ships the log every 5 minutes; an instance takes some more until it is gone
 # Whatever is made again is paid for by the hour that has begun, rounded up: instances, gateway and load balancer.
 DB_USD, EVERYTHING_USD = 0.15, 1.0
+# Where all is destroyed, its alarms are too: whoever watches them from outside has to miss them.
+OUTAGE = Abort(("-high-5xx-errors", "-high-elb-5xx-errors", "-unhealthy-hosts", "-no-healthy-hosts"), 900)
 
 
 def _database_of(where: Environment) -> BlastRadius:
@@ -71,8 +73,7 @@ def _find_missing(environment: str) -> list[str]:
         where = describe_environment.fn(environment)
     except PreconditionFailed as lost:
         return [str(lost)]
-    health, db = application.describe_health.fn(where), rds.find(where.db_identifier)
-    reasons = [] if health.is_well else [f"{where.alb_url}/health answered {health}, expected healthy and connected"]
+    reasons, db = application.find_faults(where), rds.find(where.db_identifier)
     if db is None or db.status == "deleting" or RESTORING_FROM in db.tags:
         told = f"{db!r} and not accepted yet" if db else "gone"
         reasons.append(f"RDS instance {where.db_identifier} is {told}, expected it back")
@@ -170,7 +171,7 @@ LOST_DATABASE = Scenario(
     rto_seconds=2 * 3600,
     rpo_seconds=RPO_SECONDS,
     lost_seconds=_seconds_lost,
-    abort=Abort(("-high-5xx-errors", "-high-elb-5xx-errors", "-unhealthy-hosts", "-no-healthy-hosts"), 900),
+    abort=OUTAGE,
 )
 
 WHOLE_ENVIRONMENT = Scenario(
@@ -185,8 +186,7 @@ WHOLE_ENVIRONMENT = Scenario(
     rto_seconds=4 * 3600,
     rpo_seconds=RPO_SECONDS,
     lost_seconds=_seconds_lost,
-    # Alarms are destroyed with all else: whoever watches them from outside has to miss them.
-    abort=Abort(("-high-5xx-errors", "-high-elb-5xx-errors", "-unhealthy-hosts", "-no-healthy-hosts"), 900),
+    abort=OUTAGE,
 )
 
 SCENARIOS = (LOST_DATABASE, WHOLE_ENVIRONMENT)

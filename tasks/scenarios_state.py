@@ -28,8 +28,7 @@ def _current(situation: Situation) -> StateVersion:
 def _is_sound(situation: Situation) -> list[str]:
     """It can be read, records something, and what it tells of serves."""
     where, current = situation.environment, _current(situation)
-    health = application.describe_health.fn(where)
-    reasons = [] if health.is_well else [f"{where.alb_url}/health answered {health}, expected healthy and connected"]
+    reasons = application.find_faults(where)
     if not current.is_readable or not current.resources:
         reasons.append(f"{situation.targets[0]} is {current}, expected one that can be read and records something")
     return reasons

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,18 @@ class Workspace:
     def run(self, command: str, *arguments: str, **how: Any) -> Outcome:
         environment = {f"TF_VAR_{name}": secret.get_secret_value() for name, secret in self.secrets.items()}
         return TerraformProcess(self.folder, environment).run(command, *arguments, **how)
+
+    def require(self, *words: str) -> str:
+        """Run `terraform WORDS`; what it printed.
+
+        Raises:
+            PreconditionFailed: it failed.
+        """
+        outcome = self.run(*words)
+        if outcome.code:
+            command = " ".join(takewhile(lambda word: not word.startswith("-"), words))
+            raise PreconditionFailed(f"terraform {command} failed: {outcome.errors}")
+        return outcome.text
 
 
 @contextmanager
@@ -114,7 +127,7 @@ def free_state(workspace: Workspace) -> None:
     dead = wait_for_orphan(workspace.state)
     if dead:
         say(f"released the state lock of {dead}: its process no longer exists")
-        _require(workspace.run("force-unlock", "-force", dead.id), "force-unlock")
+        workspace.require("force-unlock", "-force", dead.id)
 
 
 @action
@@ -192,7 +205,7 @@ def push_state(workspace: Workspace, restore: Restore) -> None:
     if plan_restore(list_versions.fn(workspace.state), restore.version.id).is_done:
         return
     (workspace.folder / RESTORED_FILE).write_text(read_content(workspace.state, restore, restore.serial))
-    _require(workspace.run("state", "push", LOCK_TIMEOUT, RESTORED_FILE), "state push")
+    workspace.require("state", "push", LOCK_TIMEOUT, RESTORED_FILE)
 
 
 @probe
@@ -209,13 +222,13 @@ def require_nothing_to_do(workspace: Workspace) -> None:
 @probe
 def read_terraform_outputs(workspace: Workspace) -> dict[str, Any]:
     """Terraform's outputs; what it marks sensitive is named, not shown."""
-    found = json.loads(_require(workspace.run("output", "-json"), "output").text or "{}")
+    found = json.loads(workspace.require("output", "-json") or "{}")
     return {name: "(sensitive)" if o.get("sensitive") else o["value"] for name, o in found.items()}
 
 
 @probe
 def list_resources(workspace: Workspace) -> tuple[str, ...]:
-    return tuple(_require(workspace.run("state", "list"), "state list").text.split())
+    return tuple(workspace.require("state", "list").split())
 
 
 def _plan(workspace: Workspace, targets: Sequence[str] = (), *options: str) -> dict[str, Any]:
@@ -231,12 +244,6 @@ def _plan(workspace: Workspace, targets: Sequence[str] = (), *options: str) -> d
 def _is_progress(event: Event) -> bool:
     kind, seconds = event.get("type"), event.get("hook", {}).get("elapsed_seconds", 0)
     return kind in ("apply_progress", "apply_errored") or (kind == "apply_complete" and seconds >= SLOW_SECONDS)
-
-
-def _require(outcome: Outcome, command: str) -> Outcome:
-    if outcome.code:
-        raise PreconditionFailed(f"terraform {command} failed: {outcome.errors}")
-    return outcome
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -1,13 +1,13 @@
 """Import blocks for what exists and Terraform's state does not know, tried out on a private copy of the state."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from tasks import inventory
 from tasks.errors import PreconditionFailed
-from tasks.kinds import action, probe
-from tasks.terraform import LOCK_TIMEOUT, Workspace, plan
+from tasks.kinds import probe
+from tasks.terraform import Workspace, plan
 from tasks.terraform_plan import Plan
 
 IMPORTS_FILE = "imports.tf"
@@ -15,17 +15,6 @@ BACKEND_FILE = "backend_override.tf"
 COPY_FILE = "copy.tfstate"
 LOCAL_BACKEND = f'terraform {{\n  backend "local" {{\n    path = "{COPY_FILE}"\n  }}\n}}\n'
 MOST_ROUNDS = 6  # what is found in one round names what is looked for in the next: a network, its tables, their routes
-
-
-@action
-def forget(workspace: Workspace, addresses: Sequence[str]) -> None:
-    """Take those of them that are in the state out of it; what they stand for stays as it is."""
-    known = [one for one in _list_addresses(workspace) if one in set(addresses)]
-    if not known:
-        return
-    outcome = workspace.run("state", "rm", LOCK_TIMEOUT, *known)
-    if outcome.code:
-        raise PreconditionFailed(f"terraform state rm failed for {workspace.environment}: {outcome.text[-900:]}")
 
 
 def use_copy(workspace: Workspace, record: str | None) -> None:
@@ -71,11 +60,3 @@ def write_imports(workspace: Workspace, ids: Mapping[str, str]) -> None:
 
 def _block(ids: Mapping[str, str], address: str) -> str:
     return f"import {{\n  to = {address}\n  id = {json.dumps(ids[address])}\n}}\n"
-
-
-def _list_addresses(workspace: Workspace) -> list[str]:
-    """Every managed resource in the state; none when there is no state."""
-    outcome = workspace.run("state", "list")
-    if outcome.code and "No state file was found" not in outcome.text:
-        raise PreconditionFailed(f"terraform state list failed for {workspace.environment}: {outcome.text[-900:]}")
-    return [line for line in outcome.text.splitlines() if outcome.code == 0 and ".data." not in f".{line}"]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from tasks import aws, change_lock
+from tasks import aws, change_lock, s3
 from tasks.cloudtrail import Call, latest_of
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
@@ -63,10 +63,7 @@ def tolerate(environment: str, address: str, until: datetime, reason: str) -> No
 @probe
 def list_tolerances(environment: str) -> dict[str, Tolerance]:
     """By address."""
-    s3, bucket = aws.client("s3"), state_bucket()
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_prefix(environment))
-    keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
-    found = (Tolerance(**json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())) for key in keys)
+    found = (Tolerance(**json.loads(body)) for body in s3.read_below(state_bucket(), _prefix(environment)))
     return {one.address: one for one in found}
 
 

@@ -1,9 +1,6 @@
 """One lab and one Prefect server per test session; the lab is forgotten before each test."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +10,8 @@ import boto3
 import httpx
 import pytest
 from botocore.config import Config
+
+from tests.running import running_lab
 
 SPEED = 50.0
 PROJECT = Path(__file__).parents[1]
@@ -45,13 +44,8 @@ def _group(item: pytest.Item) -> str:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The running lab as its lab.json tells it (url, env, pid, speed), and its home."""
-    home = tmp_path_factory.mktemp("lab") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", str(SPEED)], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
-    try:
-        yield {"home": str(home), **json.loads((home / "lab.json").read_text())}
-    finally:
-        subprocess.run([*command, "down"], cwd=PROJECT, check=True)
+    with running_lab(tmp_path_factory.mktemp("lab") / "home", SPEED) as running:
+        yield running
 
 
 @pytest.fixture

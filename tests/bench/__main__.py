@@ -5,8 +5,6 @@ import json
 import os
 import platform
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from lab.load import Load
 from tests.bench import application, content, costs
+from tests.running import running_lab
 from tests.stack import Stack, build_stack, publish_ami
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +35,7 @@ def main() -> None:
     figures: dict[str, Any] = {"machine": {"cpus": os.cpu_count(), "python": platform.python_version()}}
     figures["application"] = _told("application beside pgbench", application.measure)
     figures["content"] = _told("every row of two databases, compared", content.measure)
-    with running_lab() as lab, prefect():
+    with own_lab() as lab, prefect():
         clients = client_factory()
         figures["rollout_under_load"] = {
             str(rate): _told(f"rollout at {rate} requests/s", lambda rate=rate: rollout_under_load(lab, clients, rate))
@@ -143,17 +142,10 @@ def client_factory() -> Callable[[str], Any]:
 
 
 @contextlib.contextmanager
-def running_lab() -> Iterator[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        home = Path(folder) / "lab"
-        command = [sys.executable, "-m", "lab", "--home", str(home)]
-        subprocess.run([*command, "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        try:
-            ready = json.loads((home / "lab.json").read_text())
-            os.environ.update(ready["env"])
-            yield {"home": str(home), **ready}
-        finally:
-            subprocess.run([*command, "down"], cwd=ROOT, check=True)
+def own_lab() -> Iterator[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, running_lab(Path(folder) / "lab") as ready:
+        os.environ.update(ready["env"])
+        yield ready
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def paid(call_tool: Callable[..., Any]) -> int:
 
 
 if __name__ == "__main__":
-    from tests.bench.__main__ import client_factory, prefect, running_lab
+    from tests.bench.__main__ import client_factory, own_lab, prefect
 
-    with running_lab() as started, prefect():
+    with own_lab() as started, prefect():
         print(json.dumps(measure(started, client_factory()), indent=2))

@@ -1,6 +1,5 @@
 """A fresh environment for each flow test, and one that Terraform built, because that takes 110 seconds, for all."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,11 +19,12 @@ from tasks import aws, waiting
 from tasks.environment import PROJECT
 from tests.backed_up import BackedUp
 from tests.killing import POLL_SECONDS
+from tests.running import running_lab
 from tests.stack import LIGHT, ROOT, Stack, build_stack
 from tests.storm import Storm, brewing
 
 # At 400 a request to a restored application has no second to be answered in, where the machine is busy.
-BACKUPS_SPEED = "250"
+BACKUPS_SPEED = 250.0
 
 
 @pytest.fixture(autouse=True)
@@ -68,39 +68,29 @@ def built_by_terraform(prefect_server: str, tmp_path_factory: pytest.TempPathFac
 @contextmanager
 def build(home: Path, prefect_server: str, release: Path) -> Iterator[dict[str, Any]]:
     """A lab in which the flow builds dev, running the image that is made from the folder `release`."""
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    env = json.loads((home / "lab.json").read_text())["env"]
-    try:
-        with reaching(env):
+    with running_lab(home) as lab:
+        with reaching(lab["env"]):
             set_up_account()
             set_up_certificate()
-            push = ["push", str(release), "--repository", PROJECT, "--tag", "1.0.0", "--target", "app"]
-            pushed = subprocess.run(
-                [*command, *push, "--build-arg", "VERSION=1.0.0"], cwd=ROOT, check=True, capture_output=True, text=True
-            )
+            push = [sys.executable, "-m", "lab", "--home", str(home), "push", str(release), "--repository", PROJECT]
+            push += ["--tag", "1.0.0", "--target", "app", "--build-arg", "VERSION=1.0.0"]
+            pushed = subprocess.run(push, cwd=ROOT, check=True, capture_output=True, text=True)
             image = pushed.stdout.split()[-1].partition("@")[2]
             state = deploy_infrastructure("dev", image, return_state=True)  # type: ignore[call-overload]
-        yield {"image": image, "state": state, "env": env, "prefect": prefect_server, "home": str(home)}
-    finally:
-        subprocess.run([*command, "down"], cwd=ROOT, check=True)
+        yield {"image": image, "state": state, "env": lab["env"], "prefect": prefect_server, "home": str(home)}
 
 
 @pytest.fixture(scope="session")
 def backed_up_once(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackedUp]:
     """A lab for what is done with backups, quicker than the session's: a restore takes AWS's ten minutes."""
-    home = tmp_path_factory.mktemp("backups") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", BACKUPS_SPEED], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    lab = {"home": str(home), **json.loads((home / "lab.json").read_text())}
-    try:
-        with reaching(lab["env"]):
-            made = BackedUp(lab, boto3.session.Session().client)
-            made.build()
-            made.snapshot = snapshot_database("dev", "before the tests")
-            yield made
-    finally:
-        subprocess.run([*command, "down"], cwd=ROOT, check=True)
+    with (
+        running_lab(tmp_path_factory.mktemp("backups") / "home", BACKUPS_SPEED) as lab,
+        reaching(lab["env"]),
+    ):
+        made = BackedUp(lab, boto3.session.Session().client)
+        made.build()
+        made.snapshot = snapshot_database("dev", "before the tests")
+        yield made
 
 
 @pytest.fixture(scope="module")

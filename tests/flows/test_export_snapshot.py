@@ -2,9 +2,6 @@
 
 import gzip
 import io
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
@@ -21,7 +18,8 @@ from tests import killing
 from tests.exporting import Exporting
 from tests.flows.conftest import reaching
 from tests.records import record
-from tests.stack import NAME, ROOT
+from tests.running import running_lab
+from tests.stack import NAME
 
 TABLES = (
     "CREATE TABLE items AS SELECT id, 'item ' || id AS name FROM generate_series(1, 1000) id",
@@ -34,13 +32,8 @@ LISTS = ("critical_alarm_names", "warning_alarm_names")
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A lab of this file's own, quicker than the session's: RDS restores a snapshot before it exports it."""
-    home = tmp_path_factory.mktemp("exports") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", "400"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    try:
-        yield json.loads((home / "lab.json").read_text())
-    finally:
-        subprocess.run([*command, "down"], cwd=ROOT, check=True)
+    with running_lab(tmp_path_factory.mktemp("exports") / "home", 400) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,8 +4,6 @@ Terraform's part, which takes minutes, is in test_recovery_story.py: here a run 
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,28 +28,24 @@ from tests import killing
 from tests.backed_up import DB, PASSWORD
 from tests.flows.conftest import reaching
 from tests.recoverable import Recoverable
-from tests.stack import NAME, ROOT
+from tests.running import running_lab
+from tests.stack import NAME
 
 FLOW, UNDO = "flows.recover_database", "flows.undo_recovery"
 MOST_KILLS = 60
-SPEED = (
-    "150"  # a restore takes four seconds; at more than this a smoke suite on a busy machine has no second to answer in
-)
+# A restore takes four seconds; at more than this a smoke suite on a busy machine has no second to answer in.
+SPEED = 150.0
 
 
 @pytest.fixture(scope="module")
 def world(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recoverable]:
-    home = tmp_path_factory.mktemp("recoverable") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", SPEED], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    lab = {"home": str(home), **json.loads((home / "lab.json").read_text())}
-    try:
-        with reaching(lab["env"]):
-            made = Recoverable(lab, boto3.session.Session().client)
-            made.build()
-            yield made
-    finally:
-        subprocess.run([*command, "down"], cwd=ROOT, check=True)
+    with (
+        running_lab(tmp_path_factory.mktemp("recoverable") / "home", SPEED) as lab,
+        reaching(lab["env"]),
+    ):
+        made = Recoverable(lab, boto3.session.Session().client)
+        made.build()
+        yield made
 
 
 @pytest.fixture

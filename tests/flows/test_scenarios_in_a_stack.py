@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tasks import scenarios_database, scenarios_edge, sessions, state_backend, terraform
+from tasks import scenarios_database, scenarios_edge, sessions, state_backend, terraform, traffic
 from tasks.environment import describe_environment
 from tasks.errors import PreconditionFailed
 from tasks.scenarios_database import EXHAUSTED_CONNECTIONS
@@ -28,6 +28,7 @@ CERTIFICATE, CONNECTIONS = EXPIRED_CERTIFICATE.name, EXHAUSTED_CONNECTIONS.name
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenarios_edge, "EXPIRES_AFTER", SOON)
     monkeypatch.setattr(scenarios_database, "IDLE_MINUTES", 0.01)
+    monkeypatch.setattr(traffic, "EVERY_SECONDS", 0.1)  # the lab renews a certificate in less than a second
 
 
 @pytest.fixture

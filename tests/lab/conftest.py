@@ -1,29 +1,21 @@
 """A lab for the tests of one file, quicker than the session's: RDS takes AWS's minutes for most of what it does."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-PROJECT = Path(__file__).parents[2]
-SPEED = "200"
+from tests.running import running_lab
+
+SPEED = 200.0
 
 
 @pytest.fixture(scope="module")
 def quick_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    home = tmp_path_factory.mktemp("rds") / "home"
-    command = [sys.executable, "-m", "lab", "--home", str(home)]
-    subprocess.run([*command, "up", "--speed", SPEED], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
-    try:
-        yield {"home": str(home), **json.loads((home / "lab.json").read_text())}
-    finally:
-        subprocess.run([*command, "down"], cwd=PROJECT, check=True)
+    with running_lab(tmp_path_factory.mktemp("rds") / "home", SPEED) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,7 @@
 """EC2 instances run the image that their user data names, on an address of their own, until they are terminated."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.lab.alb import eventually, fresh_clients
-from tests.lab.registry import AMI_PARAMETER, PROJECT, plain_app, pushed, user_data, wsgi_app
+from tests.lab.registry import AMI_PARAMETER, plain_app, pushed, user_data, wsgi_app
+from tests.running import running_lab
 
 QUICK = {"Delay": 0.1, "MaxAttempts": 200}  # type: ignore[var-annotated]
 REPOSITORY = "demo-flask-app"
@@ -147,11 +145,8 @@ def test_termination_asks_the_container_to_end_before_the_instance_is_gone(accou
 
 
 def test_a_terminated_instance_is_forgotten_after_an_hour(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lab", "--home", str(tmp_path / "quick")]
-    hour_in_a_second = [*command, "up", "--speed", "3600"]
-    subprocess.run(hour_in_a_second, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
-    try:
-        quick = json.loads((tmp_path / "quick" / "lab.json").read_text())
+    hour_in_a_second = 3600
+    with running_lab(tmp_path / "quick", hour_in_a_second) as quick:
         ec2 = fresh_clients(quick)("ec2")
         (launched,) = ec2.run_instances(ImageId="ami-1", MinCount=1, MaxCount=1)["Instances"]
         asked = {"InstanceIds": [launched["InstanceId"]]}
@@ -160,8 +155,6 @@ def test_a_terminated_instance_is_forgotten_after_an_hour(tmp_path: Path) -> Non
         eventually(lambda: not ec2.describe_instances()["Reservations"])
         with pytest.raises(ClientError, match=r"InvalidInstanceID\.NotFound"):
             ec2.describe_instances(**asked)
-    finally:
-        subprocess.run([*command, "down"], cwd=PROJECT, check=True)
 
 
 def test_a_killed_container_is_restarted(account: Account) -> None:
