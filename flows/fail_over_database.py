@@ -60,7 +60,7 @@ def fail_over_database(environment: EnvironmentName, approved_plan: str | None =
             _require_reconnected(where, begun)
             downtime.say_downtimes(seen)
             say(f"{db} is in {db.zone}, its standby in {db.standby_zone}")
-            failover.forget_failover(where)
+            failover.record_proven(where, begun)
     found = {one.client: round(one.seconds, 1) for one in seen}
     if known:
         say(f"this run saw only its end: all were served again at most {served_after:.0f} s after it was begun")

@@ -174,6 +174,8 @@ def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
             swap.keep_aside(plan.source, plan)
         db = swap.rename(plan.copy, plan.recovered_id)
         swap.point_secret(where.environment, db)
+        if plan.cut_over == "endpoint":
+            writers.send_away(production_database.enter(plan.environment, plan.source))
         say(f"{db}, {db.resource_id}, serves at {db.address}; the damaged one is {plan.damaged_id}")
     return plan
 

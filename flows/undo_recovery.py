@@ -88,6 +88,8 @@ def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:
         swap.rename(plan.source, plan.serving)
         db = swap.serve_again(plan.source, plan)
         swap.point_secret(where.environment, db)
+        if plan.cut_over == "endpoint" and recovered_copy.find_copy(plan):
+            writers.send_away(production_database.enter(plan.environment, plan.copy))
         say(f"{db}, {db.resource_id}, serves again at {db.address}")
 
 
