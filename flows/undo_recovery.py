@@ -48,6 +48,10 @@ def undo_recovery(
     with phase("check"):
         where = describe_environment(environment)
         lock.require_free(environment)
+        if undone := recovery.find_undone_by_this_run(environment):
+            say(f"this very run has undone it: {undone}")
+            infrastructure.require_serving(environment)
+            return recovery_undo.hash_of(undone)
         plan = recovery_undo.require_undoable(recovery.find_recovery(environment), environment)
     with phase("plan"):
         undoing = recovery_undo.hash_of(plan)
@@ -70,7 +74,7 @@ def undo_recovery(
                 say("Terraform's state never had another instance")
         with phase("clean up"):
             recovery_undo.put_away(plan)
-            recovery.forget(plan)
+            recovery.record_undone(plan)
     return undoing
 
 
