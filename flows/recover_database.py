@@ -23,6 +23,7 @@ from tasks import (
     approval,
     autoscaling,
     evidence,
+    gate,
     infrastructure,
     production_database,
     recovered_copy,
@@ -97,6 +98,9 @@ def recover_database(
         with phase("approve"):
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
     with lock.change_lock(environment, NAME) as lease:
+        if not plan.begun_at:
+            with phase("gate"):
+                gate.enter(environment, purpose="cure")
         plan = recovery.begin(plan)
         if not plan.verified_at:
             with _withdrawn_on_failure(plan, lease):

@@ -13,6 +13,7 @@ from tasks import (
     adoption,
     approval,
     autoscaling,
+    gate,
     infrastructure,
     production_database,
     recovered_copy,
@@ -63,6 +64,8 @@ def undo_recovery(
         with phase("approve"):
             approval.require_approval(environment, undoing, f"undo: {plan}; {plan.state}", approved_plan)
     with lock.change_lock(environment, NAME) as lease:
+        with phase("gate"):
+            gate.enter(environment, purpose="cure")
         plan = recovery.record(plan, undoing_at=recovery.now())
         if plan.verified_at:
             _swap_back(where, plan, lease)
