@@ -15,6 +15,7 @@ from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.failover import Failover
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -22,7 +23,7 @@ NAME = "fail-over-database"
 
 
 @procedure
-def fail_over_database(environment: EnvironmentName, approved_plan: str | None = None, dry_run: bool = False) -> str:
+def fail_over_database(environment: EnvironmentName, approved_plan: PlanHash = None, dry_run: bool = False) -> str:
     """Promote the standby of a Multi-AZ database; returns, as JSON, how long each kind of client was not served.
 
     What is `measured` was seen from its beginning on; else a run was killed, and the seconds are the most it can be.

@@ -43,6 +43,7 @@ from tasks.command_line import run
 from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.evidence import Evidence
+from tasks.parameters import Identifier, PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.restored_copy import Restore, Restored
@@ -57,10 +58,10 @@ def recover_database(
     damaged_at: AwareDatetime,
     cut_over: CutOver = "rename",
     damage: Damage = "deleted",
-    point: Annotated[str, Field(min_length=3, max_length=255)] | None = None,
+    point: Identifier | None = None,
     keep_days: Annotated[int, Field(ge=1, le=365)] = 14,
     window_minutes: Annotated[float, Field(gt=0, le=1440)] = 240,
-    approved_plan: str | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Recover the database to just before the damage; Completed means that it serves and Terraform owns it.

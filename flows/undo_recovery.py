@@ -28,6 +28,7 @@ from tasks.change_lock import Lease
 from tasks.command_line import run
 from tasks.database_recovery import Recovery
 from tasks.environment import Environment, EnvironmentName, describe_environment
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -36,7 +37,7 @@ NAME = "undo-recovery"
 
 @procedure
 def undo_recovery(
-    environment: EnvironmentName, accept_loss: bool = False, approved_plan: str | None = None, dry_run: bool = False
+    environment: EnvironmentName, accept_loss: bool = False, approved_plan: PlanHash = None, dry_run: bool = False
 ) -> str:
     """Take the last recovery back from wherever it stopped; Completed means that all is as before it.
 

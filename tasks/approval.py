@@ -12,6 +12,7 @@ from pydantic import Field
 from tasks.errors import NotApproved
 from tasks.report import say
 
+PLAN_HASH = r"^[0-9a-f]{12}$"
 WAIT_SECONDS = 4 * 3600
 POLL_SECONDS = 2
 # Environments whose changes need nobody's yes: what a mistake costs there is a rebuild.
