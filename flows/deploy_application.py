@@ -17,6 +17,7 @@ from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.launch_template import Configuration
+from tasks.parameters import ImageReference, PlanHash, Reason
 from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances
 from tasks.replacement import find_replacement
@@ -29,11 +30,11 @@ NAME = "deploy-application"
 @procedure
 def deploy_application(
     environment: EnvironmentName,
-    image: str,
+    image: ImageReference,
     batch_percentage: Annotated[int, Field(ge=1, le=100)] = 20,
     bake_minutes: Annotated[int, Field(ge=0, le=120)] = 5,
-    despite: Annotated[str, Field(max_length=300)] | None = None,
-    approved_plan: str | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Roll a release out, watch it from inside and outside, prove that every instance serves it, or undo it.

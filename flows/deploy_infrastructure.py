@@ -21,6 +21,7 @@ from tasks import database_recovery as recovery
 from tasks import secretsmanager as secrets
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
+from tasks.parameters import ImageReference, PlanHash, Reason, ResourceAddresses
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.terraform_plan import require_no_loss
@@ -29,11 +30,11 @@ from tasks.terraform_plan import require_no_loss
 @procedure
 def deploy_infrastructure(
     environment: EnvironmentName,
-    image: str | None = None,
+    image: ImageReference | None = None,
     commit: Annotated[str | None, Field(pattern="^[0-9a-f]{7,40}$")] = None,
-    allow_loss: list[str] | None = None,
-    despite: Annotated[str, Field(max_length=300)] | None = None,
-    approved_plan: str | None = None,
+    allow_loss: ResourceAddresses | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Bring an environment to what the Terraform code says, and prove that nothing is left to do.

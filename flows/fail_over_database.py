@@ -15,6 +15,7 @@ from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.failover import Failover
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -22,7 +23,7 @@ NAME = "fail-over-database"
 
 
 @procedure
-def fail_over_database(environment: EnvironmentName, approved_plan: str | None = None, dry_run: bool = False) -> str:
+def fail_over_database(environment: EnvironmentName, approved_plan: PlanHash = None, dry_run: bool = False) -> str:
     """Promote the standby of a Multi-AZ database; returns, as JSON, how long each kind of client was not served.
 
     What is `measured` was seen from its beginning on; else a run was killed, and the seconds are the most it can be.
@@ -61,7 +62,7 @@ def fail_over_database(environment: EnvironmentName, approved_plan: str | None =
             _require_reconnected(where, begun)
             downtime.say_downtimes(seen)
             say(f"{db} is in {db.zone}, its standby in {db.standby_zone}")
-            failover.forget_failover(where)
+            failover.record_proven(where, begun)
     found = {one.client: round(one.seconds, 1) for one in seen}
     if known:
         say(f"this run saw only its end: all were served again at most {served_after:.0f} s after it was begun")

@@ -19,6 +19,7 @@ from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.launch_template import Configuration
 from tasks.measurement import Comparison
+from tasks.parameters import PlanHash, Reason
 from tasks.patching import describe_needs, is_patched, say_closed, say_needs
 from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances
@@ -36,9 +37,9 @@ def patch_instances(
     batch_percentage: Annotated[int, Field(ge=1, le=100)] = 20,
     canary_minutes: Annotated[int, Field(ge=1, le=120)] = 5,
     bake_minutes: Annotated[int, Field(ge=0, le=120)] = 5,
-    outside_window_because: str | None = None,
-    despite: Annotated[str, Field(max_length=300)] | None = None,
-    approved_plan: str | None = None,
+    outside_window_because: Reason | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Replace instances by ones of the newest machine image, canary first, and prove that nothing got worse.

@@ -43,6 +43,7 @@ from tasks.command_line import run
 from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.evidence import Evidence
+from tasks.parameters import Identifier, PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.restored_copy import Restore, Restored
@@ -57,10 +58,10 @@ def recover_database(
     damaged_at: AwareDatetime,
     cut_over: CutOver = "rename",
     damage: Damage = "deleted",
-    point: Annotated[str, Field(min_length=3, max_length=255)] | None = None,
+    point: Identifier | None = None,
     keep_days: Annotated[int, Field(ge=1, le=365)] = 14,
     window_minutes: Annotated[float, Field(gt=0, le=1440)] = 240,
-    approved_plan: str | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Recover the database to just before the damage; Completed means that it serves and Terraform owns it.
@@ -178,6 +179,8 @@ def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
             swap.keep_aside(plan.source, plan)
         db = swap.rename(plan.copy, plan.recovered_id)
         swap.point_secret(where.environment, db)
+        if plan.cut_over == "endpoint":
+            writers.send_away(production_database.enter(plan.environment, plan.source))
         say(f"{db}, {db.resource_id}, serves at {db.address}; the damaged one is {plan.damaged_id}")
     return plan
 

@@ -37,6 +37,7 @@ from tasks.finding import table
 from tasks.lost_database import Backup
 from tasks.lost_environment import Recovery, look
 from tasks.lost_state import Record, Way
+from tasks.parameters import Identifier, ImageReference, PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.terraform import Workspace
@@ -50,9 +51,9 @@ NAME = "recover-infrastructure"
 def recover_infrastructure(
     environment: EnvironmentName,
     state: Way = "keep",
-    backup: str | None = None,
-    image: str | None = None,
-    approved_plan: str | None = None,
+    backup: Identifier | None = None,
+    image: ImageReference | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Make whole what was lost of an environment, and prove that it serves and that nothing is left to do.

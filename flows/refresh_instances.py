@@ -16,6 +16,7 @@ from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.launch_template import Configuration
+from tasks.parameters import PlanHash, Reason
 from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances
 from tasks.replacement import find_replacement
@@ -31,8 +32,8 @@ def refresh_instances(
     request: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")],
     batch_percentage: Annotated[int, Field(ge=1, le=100)] = 20,
     bake_minutes: Annotated[int, Field(ge=0, le=120)] = 0,
-    despite: Annotated[str, Field(max_length=300)] | None = None,
-    approved_plan: str | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Replace every instance by a fresh one of the same release on the same machine image.

@@ -15,6 +15,7 @@ from tasks import approval, db_snapshots, gate, retirement
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
+from tasks.parameters import PlanHash, Reason
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -23,8 +24,8 @@ from tasks.report import phase, say
 def retire_database(
     environment: EnvironmentName,
     instance: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z][a-z0-9-]+$")],
-    despite: Annotated[str, Field(max_length=300)] | None = None,
-    approved_plan: str | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Delete an instance that no longer serves; Completed means that it is gone and its final snapshot is there.

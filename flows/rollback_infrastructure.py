@@ -17,6 +17,7 @@ from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
 from tasks.errors import PreconditionFailed
+from tasks.parameters import Identifier, PlanHash, ResourceAddresses
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.terraform_plan import Plan, require_no_loss
@@ -30,9 +31,9 @@ NAME = "rollback-infrastructure"
 def rollback_infrastructure(
     environment: EnvironmentName,
     commit: Annotated[str | None, Field(pattern="^[0-9a-f]{7,40}$")] = None,
-    restore_state_version: str | None = None,
-    allow_loss: list[str] | None = None,
-    approved_plan: str | None = None,
+    restore_state_version: Identifier | None = None,
+    allow_loss: ResourceAddresses | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Take one change back, prove it, and have a pull request open that makes it last; or restore a lost state.

@@ -15,22 +15,24 @@ from tasks import approval, autoscaling, gate, ssm
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
+from tasks.parameters import PlanHash, Reason
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.shell_plan import ShellPlan
 
+ShellLine = Annotated[str, Field(min_length=1, max_length=4000)]
 RATE = r"^([1-9]\d?%|100%|[1-9]\d{0,6})$"
 
 
 @procedure
 def run_command(
     environment: EnvironmentName,
-    commands: Annotated[list[str], Field(min_length=1)],
+    commands: Annotated[list[ShellLine], Field(min_length=1, max_length=100)],
     max_concurrency: Annotated[str, Field(pattern=RATE)] = "1",
     max_errors: Annotated[str, Field(pattern=r"^(\d{1,2}%|100%|\d{1,7})$")] = "0",
     timeout_seconds: Annotated[int, Field(ge=5, le=172_800)] = 600,
-    despite: Annotated[str, Field(max_length=300)] | None = None,
-    approved_plan: str | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Run shell commands on every instance in service; red unless every one of them succeeded.

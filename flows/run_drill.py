@@ -1,6 +1,6 @@
 """Run a drill: break one thing on purpose, see that it is noticed and mended in time, and take everything back.
 
-When:     monthly, the scenario that the last scorecard names; before a change that a recovery must survive.
+When:     each quarter, the scenario that the last scorecard names; before a change that a recovery must survive.
 Impact:   what the plan says under "users". In dev by default; in prod only when a person has approved that very plan.
 Rollback: by itself, always, in reverse: at the end, after a failure, an abort, a cancellation. After a kill by the same
           run, by the next drill, or by sweep_residue within the hour. A lost database or environment only a procedure
@@ -12,7 +12,7 @@ Carries out P63's and P76's rehearsal, P94 (and N15, N17, N24).
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from prefect import Flow
 from prefect.client.schemas.objects import State
@@ -33,6 +33,7 @@ from tasks.drill import BlastRadius, Recovery, Scenario, Situation, plan_drill
 from tasks.drill_journal import Journal
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.errors import PreconditionFailed, VerificationFailed
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say, show
 from tasks.scenarios import SCENARIOS, ScenarioName
@@ -40,6 +41,7 @@ from tasks.scenarios import SCENARIOS, ScenarioName
 NAME = "run-drill"
 # Those that ask two people in production; a drill that starts one does too.
 TWO_PEOPLE = (fail_over_database.name, recover_database.name, recover_infrastructure.name)
+Choice = Literal["suggested", ScenarioName]
 RECOVERIES: dict[str, Flow[..., Any]] = {
     one.name: one
     for one in (
@@ -57,22 +59,22 @@ RECOVERIES: dict[str, Flow[..., Any]] = {
 
 @procedure
 def run_drill(
-    scenario: ScenarioName,
+    scenario: Choice = "suggested",
     environment: EnvironmentName = "dev",
-    approved_plan: str | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Break one thing, watch how it recovers, verify it, take everything back, and write the scorecard.
 
     Args:
-        scenario: What is broken.
+        scenario: What is broken; suggested takes the one that was never proven, else the one with the oldest proof.
         environment: Where.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan, which names the real targets, what users may notice and the cost; change nothing.
     """
-    one = SCENARIOS[scenario]
     with phase("check"):
         journal = drill_journal.find_journal(environment, lock.run_id())
+        one = SCENARIOS[journal.scenario if journal else _choose(scenario, environment)]
         lock.require_free(environment)
         if journal is None:
             _end_left_over(environment, dry_run)
@@ -92,7 +94,7 @@ def run_drill(
     with change_lock(environment, NAME) as lease, lease.lent():
         if journal is None:
             _require_unchanged(one, where, radius)
-            journal = drill_journal.begin_journal(scenario, plan.hash, where, radius)
+            journal = drill_journal.begin_journal(one.name, plan.hash, where, radius)
         try:
             if journal.outcome == "unfinished":
                 _carry_out(one, journal, lease)
@@ -100,7 +102,15 @@ def run_drill(
             _tell(one, journal)
     if journal.failures:
         raise VerificationFailed("; ".join(journal.failures))
-    return f"{scenario}: proven"
+    return f"{one.name}: proven"
+
+
+def _choose(scenario: Choice, environment: EnvironmentName) -> str:
+    if scenario != "suggested":
+        return scenario
+    chosen = scorecard.oldest_proof(SCENARIOS, drill_journal.list_journals(environment))
+    say(f"suggested: {chosen}")
+    return chosen
 
 
 def _end_left_over(environment: str, dry_run: bool) -> None:

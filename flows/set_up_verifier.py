@@ -11,12 +11,13 @@ from tasks import approval, gate, secretsmanager, verifier_role
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
 
 @procedure
-def set_up_verifier(environment: EnvironmentName, approved_plan: str | None = None, dry_run: bool = False) -> str:
+def set_up_verifier(environment: EnvironmentName, approved_plan: PlanHash = None, dry_run: bool = False) -> str:
     """Give an environment's database the role that verifies backups, or prove that it has it and what it can't do.
 
     Args:

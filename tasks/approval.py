@@ -21,6 +21,7 @@ from tasks import aws, grant
 from tasks.errors import NotApproved
 from tasks.report import say
 
+PLAN_HASH = r"^[0-9a-f]{12}$"
 WAIT_SECONDS = 4 * 3600
 POLL_SECONDS = 2
 # How often somebody may answer who has answered already, before a second person does.
