@@ -84,7 +84,8 @@ def _deploy(
         if not plan.is_empty:
             with phase("approve"):
                 gate.require_allowed(environment, risk="high", despite=despite)
-                approval.require_approval(environment, plan.hash, plan.table(), approved_plan)
+                people = 2 if allow_loss else 1
+                approval.require_approval(environment, plan.hash, plan.table(), approved_plan, people)
             with lock.change_lock(environment, "deploy-infrastructure") as lease, phase("apply"):
                 infrastructure.require_unmoved(inputs)
                 gate.enter(environment, risk="high", despite=despite)
