@@ -66,9 +66,9 @@ class Demo:
     def run(self, deployment: str, expected: str = "COMPLETED", **parameters: Any) -> None:
         """Start a deployment as the UI does, show its log, and hold it to its expected end."""
         console.rule(f"[bold]{deployment}[/] {' '.join(f'{k}={v}' for k, v in parameters.items())}")
-        found = _ok(self.api.get(f"/deployments/name/{deployment}")).json()
-        started = _ok(self.api.post(f"/deployments/{found['id']}/create_flow_run", json={"parameters": parameters}))
-        self.show(deployment, started.json()["id"], expected)
+        found = self.ask("GET", f"/deployments/name/{deployment}")
+        started = self.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        self.show(deployment, started["id"], expected)
 
     def show(self, name: str, run_id: str, expected: str) -> None:
         began = time.monotonic()
@@ -79,11 +79,11 @@ class Demo:
 
     def wait_for_automation(self, deployment: str) -> str:
         """The run that an automation starts: nobody else says why."""
-        found = _ok(self.api.get(f"/deployments/name/{deployment}")).json()
+        found = self.ask("GET", f"/deployments/name/{deployment}")
         deadline = time.monotonic() + STARTUP_SECONDS
         while time.monotonic() < deadline:
             wanted = {"flow_runs": {"deployment_id": {"any_": [found["id"]]}}}
-            for run in _ok(self.api.post("/flow_runs/filter", json=wanted)).json():
+            for run in self.ask("POST", "/flow_runs/filter", wanted):
                 if run["parameters"].get("because"):
                     return str(run["id"])
             time.sleep(1)
@@ -92,14 +92,14 @@ class Demo:
     def _follow(self, run_id: str) -> dict[str, Any]:
         shown = 0
         while True:
-            run = _ok(self.api.get(f"/flow_runs/{run_id}")).json()
+            run = self.ask("GET", f"/flow_runs/{run_id}")
             wanted = {
                 "logs": {"flow_run_id": {"any_": [run_id]}},
                 "sort": "TIMESTAMP_ASC",
                 "offset": shown,
                 "limit": 200,
             }
-            lines = _ok(self.api.post("/logs/filter", json=wanted)).json()
+            lines = self.ask("POST", "/logs/filter", wanted)
             for line in lines:
                 _tell(line)
             shown += len(lines)
@@ -107,6 +107,15 @@ class Demo:
                 state: dict[str, Any] = run["state"]
                 return state
             time.sleep(1)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The server; while it writes what it has scheduled, SQLite is locked, and it answers 503."""
+        for pause in (1, 2, 4, 8, 16):
+            answer = self.api.request(method, path, json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause)
+        return answer.raise_for_status().json()
 
     def push(self, version: str, folder: Path = ROOT) -> str:
         """Build and push a release; its digest."""
@@ -278,10 +287,6 @@ def _broken_release() -> Path:
     shutil.copy(ROOT / "Dockerfile", folder / "Dockerfile")
     (folder / "app" / "migrations" / "0999_average.sql").write_text("SELECT 1 / count(*) FROM items WHERE price < 0;\n")
     return folder
-
-
-def _ok(answer: httpx.Response) -> httpx.Response:
-    return answer.raise_for_status()
 
 
 def _summarise(demo: Demo) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import application, approval, sessions
+from tasks import application, approval, gate, sessions
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.parameters import PlanHash
@@ -49,6 +49,7 @@ def end_idle_sessions(
         with phase("approve"):
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
         with phase("apply"):
+            gate.enter(environment, purpose="cure")
             ended = sessions.terminate_backends(environment, plan.sessions)
             say(f"ended {ended}; {len(plan.sessions) - ended} had gone or worked again, and were left alone")
     with phase("verify"):

@@ -10,7 +10,7 @@ Carries out P44 and P83 (and N16).
 import json
 from datetime import UTC, datetime
 
-from tasks import application, approval, autoscaling, downtime, failover, rds, rds_events
+from tasks import application, approval, autoscaling, downtime, failover, gate, rds, rds_events
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import Environment, EnvironmentName, describe_environment
@@ -51,6 +51,7 @@ def fail_over_database(environment: EnvironmentName, approved_plan: PlanHash = N
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
     with lock.change_lock(environment, NAME) as lease, downtime.watch(where) as watch:
         with phase("apply"):
+            gate.enter(environment, purpose="cure")
             lease.require_held()
             begun = failover.begin_failover(where, plan)
             db = failover.wait_until_swapped(plan)
@@ -61,7 +62,7 @@ def fail_over_database(environment: EnvironmentName, approved_plan: PlanHash = N
             _require_reconnected(where, begun)
             downtime.say_downtimes(seen)
             say(f"{db} is in {db.zone}, its standby in {db.standby_zone}")
-            failover.forget_failover(where)
+            failover.record_proven(where, begun)
     found = {one.client: round(one.seconds, 1) for one in seen}
     if known:
         say(f"this run saw only its end: all were served again at most {served_after:.0f} s after it was begun")

@@ -23,6 +23,7 @@ from tasks import (
     approval,
     autoscaling,
     evidence,
+    gate,
     infrastructure,
     production_database,
     recovered_copy,
@@ -98,6 +99,9 @@ def recover_database(
         with phase("approve"):
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
     with lock.change_lock(environment, NAME) as lease:
+        if not plan.begun_at:
+            with phase("gate"):
+                gate.enter(environment, purpose="cure")
         plan = recovery.begin(plan)
         if not plan.verified_at:
             with _withdrawn_on_failure(plan, lease):
@@ -175,6 +179,8 @@ def _cut_over(where: Environment, plan: Recovery, lease: Lease) -> Recovery:
             swap.keep_aside(plan.source, plan)
         db = swap.rename(plan.copy, plan.recovered_id)
         swap.point_secret(where.environment, db)
+        if plan.cut_over == "endpoint":
+            writers.send_away(production_database.enter(plan.environment, plan.source))
         say(f"{db}, {db.resource_id}, serves at {db.address}; the damaged one is {plan.damaged_id}")
     return plan
 

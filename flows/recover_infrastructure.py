@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from tasks import (
     approval,
+    gate,
     health,
     infrastructure,
     inventory_storage,
@@ -94,6 +95,8 @@ def recover_infrastructure(
 def _recover(recovery: Recovery) -> None:
     environment = recovery.inputs.environment
     with lock.change_lock(environment, NAME) as lease:
+        with phase("gate"):
+            gate.enter(environment, purpose="cure")
         with phase("revive"):
             for arn in recovery.dying:
                 inventory_storage.revive(arn)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import approval, git, github, infrastructure, state_versions, terraform
+from tasks import approval, gate, git, github, infrastructure, state_versions, terraform
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
@@ -75,6 +75,7 @@ def _take_back(
                 if not plan.is_empty:
                     with phase("apply"):
                         infrastructure.require_unmoved(inputs)
+                        gate.enter(environment, purpose="cure")
                         lease.require_held()
                         terraform.apply(workspace, plan)
                 with phase("verify"):
@@ -149,6 +150,7 @@ def _restore_state(environment: EnvironmentName, version: str, approved_plan: st
         terraform.workspace(environment, inputs.variables, inputs.secrets) as workspace,
     ):
         with phase("apply"):
+            gate.enter(environment, purpose="cure")
             lease.require_held()
             state_versions.make_readable(state, restore)
             terraform.init(workspace)

@@ -7,7 +7,7 @@ Rollback: drop role runbook_verifier and delete the secret; nothing else knows o
 Carries out P24's prerequisite: the source is never written, because who reads it has no such right.
 """
 
-from tasks import approval, secretsmanager, verifier_role
+from tasks import approval, gate, secretsmanager, verifier_role
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
@@ -36,6 +36,7 @@ def set_up_verifier(environment: EnvironmentName, approved_plan: PlanHash = None
         with phase("approve"):
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
         with phase("apply"), lock.change_lock(environment, "set-up-verifier"):
+            gate.enter(environment)
             verifier_role.ensure_role(environment)
             verifier_role.ensure_secret(environment)
     with phase("verify"):

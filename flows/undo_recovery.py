@@ -13,6 +13,7 @@ from tasks import (
     adoption,
     approval,
     autoscaling,
+    gate,
     infrastructure,
     production_database,
     recovered_copy,
@@ -49,6 +50,10 @@ def undo_recovery(
     with phase("check"):
         where = describe_environment(environment)
         lock.require_free(environment)
+        if undone := recovery.find_undone_by_this_run(environment):
+            say(f"this very run has undone it: {undone}")
+            infrastructure.require_serving(environment)
+            return recovery_undo.hash_of(undone)
         plan = recovery_undo.require_undoable(recovery.find_recovery(environment), environment)
     with phase("plan"):
         undoing = recovery_undo.hash_of(plan)
@@ -60,6 +65,8 @@ def undo_recovery(
         with phase("approve"):
             approval.require_approval(environment, undoing, f"undo: {plan}; {plan.state}", approved_plan)
     with lock.change_lock(environment, NAME) as lease:
+        with phase("gate"):
+            gate.enter(environment, purpose="cure")
         plan = recovery.record(plan, undoing_at=recovery.now())
         if plan.verified_at:
             _swap_back(where, plan, lease)
@@ -71,7 +78,7 @@ def undo_recovery(
                 say("Terraform's state never had another instance")
         with phase("clean up"):
             recovery_undo.put_away(plan)
-            recovery.forget(plan)
+            recovery.record_undone(plan)
     return undoing
 
 
@@ -89,6 +96,8 @@ def _swap_back(where: Environment, plan: Recovery, lease: Lease) -> None:
         swap.rename(plan.source, plan.serving)
         db = swap.serve_again(plan.source, plan)
         swap.point_secret(where.environment, db)
+        if plan.cut_over == "endpoint" and recovered_copy.find_copy(plan):
+            writers.send_away(production_database.enter(plan.environment, plan.copy))
         say(f"{db}, {db.resource_id}, serves again at {db.address}")
 
 

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from tasks import autoscaling, aws, rds, rds_events
+from tasks import autoscaling, aws, change_lock, rds, rds_events
 from tasks.environment import Environment, find_parameter, forget_parameter, parameter_name
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
@@ -47,6 +47,8 @@ class Failover:
     plan: FailoverPlan
     begun_at: datetime
     instance_ids: tuple[str, ...]
+    run_id: str
+    proven: bool = False
 
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "begun_at": self.begun_at.isoformat()})
@@ -55,7 +57,8 @@ class Failover:
     def from_json(cls, text: str) -> "Failover":
         found = json.loads(text)
         begun_at = datetime.fromisoformat(found["begun_at"])
-        return cls(FailoverPlan(**found["plan"]), begun_at, tuple(found["instance_ids"]))
+        ids = tuple(found["instance_ids"])
+        return cls(FailoverPlan(**found["plan"]), begun_at, ids, found["run_id"], found["proven"])
 
 
 def plan_failover(environment: str, db: DBInstance) -> FailoverPlan:
@@ -110,7 +113,7 @@ def require_same_instances(failover: Failover, in_service: Sequence[str]) -> Non
 
 @probe
 def find_failover(environment: Environment) -> Failover | None:
-    """The one that is under way, or that no run has proven yet."""
+    """The one that is under way, that no run has proven yet, or that this very run has."""
     return _find(environment)
 
 
@@ -121,9 +124,8 @@ def begin_failover(environment: Environment, plan: FailoverPlan) -> Failover:
         return known
     require_unmoved(plan, rds.describe_db_instance.fn(plan.db))
     group = autoscaling.describe_group.fn(environment.asg_name)
-    begun = Failover(plan, datetime.now(UTC), tuple(one.id for one in group.in_service))
-    name = parameter_name(environment.environment, MARKER)
-    aws.client("ssm").put_parameter(Name=name, Value=begun.to_json(), Type="String", Overwrite=True)
+    begun = Failover(plan, datetime.now(UTC), tuple(one.id for one in group.in_service), change_lock.run_id())
+    _mark(environment, begun)
     rds.reboot_with_failover(plan.db)
     return begun
 
@@ -151,9 +153,20 @@ def wait_until_swapped(plan: FailoverPlan) -> DBInstance:
 
 
 @action
+def record_proven(environment: Environment, failover: Failover) -> None:
+    """The next run begins another one; this one, started again, does not."""
+    _mark(environment, replace(failover, run_id=change_lock.run_id(), proven=True))
+
+
+@action
 def forget_failover(environment: Environment) -> None:
-    """It is proven: the next run begins another one."""
+    """As if nobody had asked for one."""
     forget_parameter(environment.environment, MARKER)
+
+
+def _mark(environment: Environment, failover: Failover) -> None:
+    name = parameter_name(environment.environment, MARKER)
+    aws.client("ssm").put_parameter(Name=name, Value=failover.to_json(), Type="String", Overwrite=True)
 
 
 def _find(environment: Environment) -> Failover | None:
@@ -161,6 +174,8 @@ def _find(environment: Environment) -> Failover | None:
     if text is None:
         return None
     marked = Failover.from_json(text)
+    if marked.proven and marked.run_id != change_lock.run_id():
+        return None
     db = rds.describe_db_instance.fn(environment.db_identifier)
     events = rds_events.find_events(environment.db_identifier, marked.begun_at)
     return marked if is_under_way(marked, db, events, datetime.now(UTC)) else None

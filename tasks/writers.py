@@ -1,5 +1,6 @@
 """Who may write into a database: nobody while it is replaced, and the application again afterwards."""
 
+import time
 from collections.abc import Iterable
 from datetime import UTC
 
@@ -15,6 +16,8 @@ from tasks.waiting import wait_until
 STATEMENT_SECONDS = 60
 ENDED_SECONDS = 60
 CONNECTED_SECONDS = 300  # the application reads its secret every 15 s, and sooner once it lost its database
+# Each of its processes has read its secret in this time, or has shown itself by a heartbeat where it was before.
+MOVED_SECONDS = 20.0
 
 # A role's own setting goes over the database's.
 EXEMPT = """
@@ -27,6 +30,7 @@ OTHERS = """
 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
      and backend_type = 'client backend' and usename <> 'rdsadmin' and application_name <> 'runbook'"""
 END = f"select pg_terminate_backend(pid) {OTHERS}"
+END_APPLICATION = f"select pg_terminate_backend(pid) {OTHERS} and application_name ~ '^app '"
 OLDER = f"select count(*) {OTHERS} and backend_start <= {{}}"
 CLOSED = """
 select exists (select from pg_db_role_setting, unnest(setconfig) as setting where setrole = 0
@@ -64,6 +68,32 @@ def let_in(address: Address) -> None:
         _set(session, "reset default_transaction_read_only")
         ((opened_at,),) = ask(session, "select clock_timestamp()")
         _end_sessions(session, opened_at)
+
+
+@action
+def send_away(address: Address) -> None:
+    """The application's secret names another database: this one ends its sessions until none came back for 20 s.
+
+    An instance of it is several processes, each with an address of its own: one that serves from the new database
+    says nothing of the one beside it.
+    """
+    last_seen = time.monotonic()
+
+    def look() -> float:
+        nonlocal last_seen
+        with open_session(address, STATEMENT_SECONDS, read_only=False) as session:
+            if ask(session, END_APPLICATION):
+                last_seen = time.monotonic()
+        return time.monotonic() - last_seen
+
+    wait_until(
+        f"seconds since a session of the application in {address}",
+        look,
+        lambda quiet: quiet >= MOVED_SECONDS,
+        timeout_seconds=CONNECTED_SECONDS,
+        expected=f"{MOVED_SECONDS:g}, as its secret names another database",
+        shortest_poll_seconds=0.5,
+    )
 
 
 @probe

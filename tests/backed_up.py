@@ -119,9 +119,7 @@ class BackedUp:
         return found
 
     def restores(self) -> int:
-        """How many copies were ever asked for and granted."""
-        counts = httpx.get(f"{self.lab['url']}/lab/counts").json()
-        return sum(counts.get(f"rds:{name}", 0) for name in RESTORES)
+        return count_restores(self.lab["url"])
 
     def residue(self) -> list[str]:
         """Whatever is marked as temporary and exists, but for snapshots that are kept."""
@@ -129,3 +127,9 @@ class BackedUp:
 
 
 RESTORES = ("RestoreDBInstanceFromDBSnapshot", "RestoreDBInstanceToPointInTime")
+
+
+def count_restores(lab: str) -> int:
+    """How many copies were ever asked for and granted in the lab of this address."""
+    counts = httpx.get(f"{lab}/lab/counts").json()
+    return sum(counts.get(f"rds:{name}", 0) for name in RESTORES)

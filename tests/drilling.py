@@ -15,6 +15,7 @@ from tasks import drill_journal, scenarios
 from tasks.drill import Scenario, Situation
 from tasks.drill_journal import Journal
 from tasks.environment import describe_environment
+from tests import killing
 
 DRILL = "drill-abcdef12"
 
@@ -43,6 +44,14 @@ def require_red_and_undone(state: State[Any], why: str) -> None:
     assert why in message(state)
     assert journal.outcome == "failed"
     assert journal.undone == journal.begun[::-1] != []
+
+
+def kill_everywhere(scenario: str, environment: dict[str, str]) -> None:
+    """The drill, killed at each boundary on its way, ends proven and takes everything back once."""
+    asked = {**environment, "RUN_ID": f"killed-{scenario}"}
+    killing.kill_everywhere("flows.run_drill", {"scenario": scenario}, asked)
+    journal = last_journal()
+    assert (journal.outcome, journal.failures, journal.undone) == ("proven", [], journal.begun)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """Run a procedure in a process of its own and kill it, with SIGKILL, at one exact point.
 
-A point is `call:N` (just before the N-th task is called, which is also just after the one before it), `change:N` (the
-same, counting only actions), `before:NAME` (just before the task of that name is called for the first time), `sleep:N`
-(inside a wait, at its N-th pause) or `never`. Each run is a child of a process that has imported everything and done
-nothing: that saves it four seconds.
+A point is `before:NAME` (just before the task of that name is called for the first time), `sleep:N` (inside a wait, at
+its N-th pause), `place:FILE` (at the first boundary that the file does not name yet; it is added) or `never`. Each run
+is a child of a process that has imported everything and done nothing: that saves it four seconds.
+
+The variable SETTINGS, such as {"tasks.scenarios_database.IDLE_MINUTES": 0.01}, changes what is too slow for a test.
 """
 
 import importlib
@@ -13,8 +14,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from functools import cache
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ from tasks import aws, change_lock
 ROOT = Path(__file__).parents[1]
 KILLED = -signal.SIGKILL
 POLL_SECONDS = 0.2  # the lab is faster than AWS
+MOST_KILLS = 120
+MOST_TIMES = 3  # the same line again is a loop
 RUN_ID = "the-same-run"  # unless the given environment has another RUN_ID
 
 
@@ -52,19 +57,25 @@ def run(
     return int(parent.stdout.readline())
 
 
-def kill_on_the_way(
-    procedure: str, parameters: Mapping[str, Any], environment: Mapping[str, str], most: int, first: int = 0
-) -> int:
-    """One run, killed before its `first` task, started again and killed before the next, and so on until it completes.
+def kill_everywhere(
+    procedure: str, parameters: Mapping[str, Any], environment: Mapping[str, str], ends: int = 0
+) -> None:
+    """One run, killed at each boundary on its way: started again it goes on, and is killed at the next one it comes to.
 
-    Returns how often it was killed.
+    A boundary is before an action and behind it, and behind the last task: between two that only look nothing changes.
+
+    Args:
+        ends: the exit code that the last one, which meets no further boundary, must have.
     """
-    for boundary in range(first, most):
-        code = run(f"call:{boundary}", procedure, parameters, environment)
-        if code != KILLED:
-            assert code == 0, f"killed {boundary - first} times, the run ended {code}, expected it to complete"
-            return boundary - first
-    raise AssertionError(f"{procedure} was killed {most} times and did not complete")
+    with tempfile.NamedTemporaryFile("r") as places:
+        for _ in range(MOST_KILLS):
+            code = run(f"place:{places.name}", procedure, parameters, environment)
+            killed_at = Path(places.name).read_text().splitlines()
+            if code != KILLED:
+                assert code == ends, f"killed at {killed_at}, the run ended {code}, expected {ends}"
+                assert len(killed_at) > 1, "nothing is done in it that a kill could interrupt"
+                return
+    raise AssertionError(f"{procedure} was killed {MOST_KILLS} times, at last {killed_at[-1]}, and did not end")
 
 
 @cache
@@ -102,15 +113,18 @@ def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
     kind, _, where = point.partition(":")
     waiting.SHORTEST_POLL_SECONDS = POLL_SECONDS
     change_lock.run_id = lambda: os.environ.get("RUN_ID", RUN_ID)
-    if kind == "call":
-        _kill_before(Task, "__call__", int(where))
-    elif kind == "before":
+    if kind == "before":
         _kill_before(Task, "__call__", 0, lambda task, *_: task.name == where)
-    elif kind == "change":
-        _kill_before(Task, "__call__", int(where), lambda task, *_: "action" in task.tags)
     elif kind == "sleep":
         _kill_before(waiting.time, "sleep", int(where))
+    for path, value in json.loads(os.environ.get("SETTINGS", "{}")).items():
+        module, _, attribute = path.rpartition(".")
+        setattr(importlib.import_module(module), attribute, value)
     flow = getattr(importlib.import_module(procedure), procedure.rpartition(".")[2])
+    if kind == "place":
+        places = _Places(Path(where))
+        _kill_before(Task, "__call__", 0, places.is_new)
+        flow.fn = _killed_behind(flow.fn, places)
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         state = flow(**parameters, return_state=True)
     return 0 if state.is_completed() else 1
@@ -125,6 +139,54 @@ def _kill_before(owner: Any, name: str, number: int, counts: Callable[..., bool]
         return original(*arguments, **named)
 
     setattr(owner, name, counted)
+
+
+def _killed_behind(page: Callable[..., Any], places: "_Places") -> Callable[..., Any]:
+    """Everything is done, and Prefect does not know it yet."""
+
+    @wraps(page)
+    def run(*arguments: Any, **named: Any) -> Any:
+        ended = page(*arguments, **named)
+        if places.add("its end"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ended
+
+    return run
+
+
+class _Places:
+    """Boundaries, each known by the lines of our code that are being executed there, and kept in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known = set(file.read_text().splitlines())
+        self._times: Counter[str] = Counter()
+        self._behind_an_action = False
+
+    def is_new(self, task: Any, *_: Any) -> bool:
+        is_action = "action" in task.tags
+        is_boundary, self._behind_an_action = is_action or self._behind_an_action, is_action
+        if not is_boundary:
+            return False
+        lines = " < ".join(_lines_of_ours())
+        self._times[lines] += 1
+        return self._times[lines] <= MOST_TIMES and self.add(f"{task.name} #{self._times[lines]} at {lines}")
+
+    def add(self, place: str) -> bool:
+        if place in self._known:
+            return False
+        with self._file.open("a") as file:
+            file.write(f"{place}\n")
+        return True
+
+
+def _lines_of_ours() -> Iterator[str]:
+    frame = sys._getframe(1)
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.parent in (ROOT / "flows", ROOT / "tasks"):
+            yield f"{path.stem}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -113,6 +113,12 @@ def built(built_by_terraform: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield built_by_terraform
 
 
+@pytest.fixture
+def built_environment(built: dict[str, Any]) -> dict[str, str]:
+    """The variables of a run in a process of its own."""
+    return {**built["env"], "PREFECT_API_URL": built["prefect"], "PREFECT_LOGGING_LEVEL": "ERROR"}
+
+
 @contextmanager
 def reaching(env: dict[str, str]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

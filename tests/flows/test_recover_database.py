@@ -14,6 +14,7 @@ import pytest
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL
 
+from app import keeper
 from flows.recover_database import recover_database
 from flows.retire_database import retire_database
 from flows.sweep_residue import sweep_residue
@@ -32,7 +33,6 @@ from tests.running import running_lab
 from tests.stack import NAME
 
 FLOW, UNDO = "flows.recover_database", "flows.undo_recovery"
-MOST_KILLS = 60
 # A restore takes four seconds; at more than this a smoke suite on a busy machine has no second to answer in.
 SPEED = 150.0
 
@@ -127,7 +127,8 @@ def test_killed_before_each_action_it_goes_on_to_the_end_and_is_taken_back_kille
     items, restores = world.items(), world.restores()
     damaged_at = world.damage()
     parameters = {"environment": "dev", "damaged_at": damaged_at.isoformat()}
-    kill_before_each_action(FLOW, parameters, mortal, is_serving)
+    killing.kill_everywhere(FLOW, parameters, mortal, ends=1)  # this world has no Terraform to adopt it
+    assert marker().serving_at
     (recovered,) = set(world.instances()) - {original}
     assert world.restores() == restores + 1
     assert world.instances()[recovered]["DBInstanceIdentifier"] == DB
@@ -146,45 +147,27 @@ def test_killed_before_each_action_it_goes_on_to_the_end_and_is_taken_back_kille
     assert refused.is_failed()
     assert "1 of items" in refused.message
     undo = {"environment": "dev", "accept_loss": True}
-    kill_before_each_action(UNDO, undo, mortal, lambda: recovery.find("dev") is None)
+    killing.kill_everywhere(UNDO, undo, mortal)
+    assert recovery.find("dev") is None
     assert world.instances()[original]["DBInstanceIdentifier"] == DB
     assert not world.instances()[original]["DeletionProtection"]
     assert "-undone-" in world.instances()[recovered]["DBInstanceIdentifier"]
     assert world.items() == items - 100
     assert world.writes_as_a_user()
     killing.let_lease_run_out()
-    retire_at_once(world, recovered)
+    retire_at_once(world, recovered, mortal)
 
 
-def is_serving() -> bool:
-    found = recovery.find("dev")
-    return bool(found and found.serving_at)
-
-
-def kill_before_each_action(
-    flow: str, parameters: dict[str, Any], mortal: dict[str, str], is_done: Callable[[], bool]
-) -> None:
-    """Started again each time. Behind a milestone a run skips what is done: the count begins again there."""
-    number, reached = 0, None
-    for _ in range(MOST_KILLS):
-        code = killing.run(f"change:{number}", flow, parameters, mortal)
-        assert code == killing.KILLED or is_done(), f"before action {number} it ended {code}"
-        if is_done():
-            return
-        found = recovery.find("dev")
-        milestone = found and (found.begun_at, found.verified_at, found.closed_at, found.reopened_at)
-        number, reached = (1 if milestone != reached else number + 1), milestone
-    raise AssertionError(f"{flow} was killed {MOST_KILLS} times and did not come to its end")
-
-
-def retire_at_once(world: Recoverable, resource_id: str) -> None:
+def retire_at_once(world: Recoverable, resource_id: str, mortal: dict[str, str]) -> None:
     """Its day has passed; it goes behind a snapshot, and its automated backups stay."""
     found = world.instances()[resource_id]
     name, yesterday = found["DBInstanceIdentifier"], f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
     world.client("rds").add_tags_to_resource(
         ResourceName=found["DBInstanceArn"], Tags=[{"Key": "runbook:retire-after", "Value": yesterday}]
     )
-    assert run(retire_database, instance=name).is_completed()
+    wanted = {"environment": "dev", "instance": name}
+    killing.kill_everywhere("flows.retire_database", wanted, {**mortal, "RUN_ID": f"retire-{resource_id}"})
+    killing.let_lease_run_out()
     assert resource_id not in world.instances()
     rds = world.client("rds")
     (snapshot,) = rds.describe_db_snapshots(DBSnapshotIdentifier=f"{name}-final")["DBSnapshots"]
@@ -224,8 +207,9 @@ def production_address() -> Address:
     return Address.of_secret(value)
 
 
-@pytest.mark.exhaustive
 def test_the_secret_may_move_instead_of_the_names(world: Recoverable, mortal: dict[str, str]) -> None:
+    assert keeper.READ_ADDRESS_EVERY_S + keeper.TICK_S < writers.MOVED_SECONDS
+    assert keeper.HEARTBEAT_EVERY_S + keeper.HEARTBEAT_WAIT_S + keeper.TICK_S < writers.MOVED_SECONDS
     before, items = set(world.instances()), world.items()
     original = next(key for key, one in world.instances().items() if one["DBInstanceIdentifier"] == DB)
     parameters = {"environment": "dev", "damaged_at": world.damage().isoformat(), "cut_over": "endpoint"}
@@ -240,7 +224,7 @@ def test_the_secret_may_move_instead_of_the_names(world: Recoverable, mortal: di
     assert run(undo_recovery, accept_loss=True).is_completed()
     assert production_address().host == world.instances()[original]["Endpoint"]["Address"]
     assert world.writes_as_a_user()
-    retire_at_once(world, recovered)
+    retire_at_once(world, recovered, mortal)
 
 
 @pytest.mark.exhaustive

@@ -20,6 +20,7 @@ from tasks import lost_database
 from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tests import killing
+from tests.backed_up import count_restores
 from tests.losing import DB, lose_everything
 
 FLOW = "flows.recover_infrastructure"
@@ -109,7 +110,7 @@ def require_whole(rows: list[Any]) -> None:
 
 
 def test_killed_on_the_way_everything_comes_back_by_a_corrupt_state_s_last_good_version(
-    built: dict[str, Any], rows: list[Any]
+    built: dict[str, Any], built_environment: dict[str, str], rows: list[Any]
 ) -> None:
     good, lost = current_state(), database()["DbiResourceId"]
     lose_everything(boto3.client)
@@ -121,14 +122,11 @@ def test_killed_on_the_way_everything_comes_back_by_a_corrupt_state_s_last_good_
         lost_database.require_not_lost.fn("dev")
 
     wanted = {"environment": "dev", "state": "backup", "image": built["image"]}
-    environment = {**built["env"], "PREFECT_API_URL": built["prefect"], "PREFECT_LOGGING_LEVEL": "ERROR"}
-    for task in ("begin_restore", "judge", "require_nothing_to_do"):
-        assert killing.run(f"before:{task}", FLOW, wanted, environment) == killing.KILLED, task
-    restored = database()["DbiResourceId"]
-    assert restored != lost
-    assert killing.run("never", FLOW, wanted, environment) == 0
+    restores = count_restores(built["env"]["AWS_ENDPOINT_URL"])
+    killing.kill_everywhere(FLOW, wanted, built_environment)
     assert "nothing is lost" in report()
-    assert database()["DbiResourceId"] == restored
+    assert database()["DbiResourceId"] != lost
+    assert count_restores(built["env"]["AWS_ENDPOINT_URL"]) == restores + 1
     assert (current_state()["lineage"], current_state()["serial"] > good["serial"]) == (good["lineage"], True)
     require_whole(rows)
 

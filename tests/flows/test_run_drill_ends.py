@@ -23,16 +23,13 @@ from tasks.drill import Abort, Change, Situation, Step
 from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tasks.scenarios import SCENARIOS
-from tasks.traffic import Traffic
 from tests import killing
+from tests.drilling import kill_everywhere
 from tests.stack import Stack
 
 RUN_DRILL = "flows.run_drill"
 BROKEN = "/broken"
 SWITCH = f"/{PROJECT}/dev/{drill_watch.STOP}"
-FIRST_CHANGE = 10  # tasks before it only look
-ONE_TASK = 3  # a run that goes on looks twice, does one task, and is killed
-FEWEST_KILLS, MOST_KILLS = 10, 120
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -212,32 +209,12 @@ def test_a_cancelled_drill_is_undone(stack: Stack, environment: dict[str, str]) 
 def test_killed_at_each_task_boundary_a_drill_goes_on_and_leaves_nothing(
     stack: Stack, environment: dict[str, str], scenario: str
 ) -> None:
-    assert kill_on_the_way(scenario, environment) > FEWEST_KILLS
-    (journal,) = drill_journal.list_journals.fn("dev")
-    assert (journal.outcome, journal.failures, journal.undone) == ("proven", [], journal.begun)
-    assert "drill-therunid" not in tags(stack)
+    kill_everywhere(scenario, environment)
+    assert not any(tag.startswith("drill-") for tag in tags(stack))
     stack.wait_until_serving(2)
     assert stack.served() == {"1.0.0"}
     assert len(stack.running_versions()) == 1
     assert change_lock.is_free("dev")
-
-
-def kill_on_the_way(scenario: str, environment: dict[str, str]) -> int:
-    """One drill, killed at each of its boundaries: one task behind what its journal tells, then two, until it tells
-    more. How often."""
-    boundary = FIRST_CHANGE
-    for kills in range(MOST_KILLS):
-        before = progress()
-        code = killing.run(f"call:{boundary}", RUN_DRILL, {"scenario": scenario}, environment)
-        if code != killing.KILLED:
-            assert code == 0, f"killed {kills} times, the run ended {code}, expected it to complete"
-            return kills
-        boundary = boundary + 1 if progress() == before else ONE_TASK
-    raise AssertionError(f"{scenario} was killed {MOST_KILLS} times and did not complete")
-
-
-def progress() -> list[drill_journal.Journal]:
-    return [replace(one, traffic=Traffic()) for one in drill_journal.list_journals.fn("dev")]
 
 
 @pytest.mark.parametrize("ends_by", ["sweep", "drill"])

@@ -16,7 +16,16 @@ from tasks import aws, secretsmanager
 from tasks import database_recovery as recovery
 from tasks.environment import PROJECT, describe_environment
 from tasks.scenarios_database import ACCIDENTAL_DELETE
-from tests.drilling import DRILL, drill, last_journal, require_proven, require_red_and_undone, sabotaged, situation
+from tests.drilling import (
+    DRILL,
+    drill,
+    kill_everywhere,
+    last_journal,
+    require_proven,
+    require_red_and_undone,
+    sabotaged,
+    situation,
+)
 from tests.stack import ROOT
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1500)]
@@ -94,3 +103,13 @@ def test_deleted_rows_are_recovered_and_what_it_took_is_told(items: list[tuple[A
     assert 0 < journal.lost_seconds <= ACCIDENTAL_DELETE.rpo_seconds  # type: ignore[operator]
     instances = aws.client("rds").describe_db_instances()["DBInstances"]
     assert done.damaged_id in {one["DBInstanceIdentifier"] for one in instances}
+
+
+def test_killed_at_every_task_boundary_deleted_rows_are_recovered(
+    built_environment: dict[str, str], items: list[tuple[Any, ...]]
+) -> None:
+    kill_everywhere("accidental-delete", built_environment)
+    done = recovery.find("dev")
+    assert (rows(), kept()) == (items, [])
+    assert done is not None
+    assert not done.is_unfinished

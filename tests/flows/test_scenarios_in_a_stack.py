@@ -1,5 +1,6 @@
 """Drills that need no more than a stack: its certificate expires, its database has no connection left."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,18 +10,26 @@ import httpx
 import pytest
 
 from tasks import scenarios_database, scenarios_edge, sessions, state_backend, terraform, traffic
+from tasks.drill import Scenario
 from tasks.environment import describe_environment
 from tasks.errors import PreconditionFailed
 from tasks.scenarios_database import EXHAUSTED_CONNECTIONS
 from tasks.scenarios_edge import EXPIRED_CERTIFICATE
-from tests import killing
-from tests.drilling import DRILL, drill, last_journal, message, require_proven, require_red_and_undone, sabotaged
+from tests.drilling import (
+    DRILL,
+    drill,
+    kill_everywhere,
+    last_journal,
+    message,
+    require_proven,
+    require_red_and_undone,
+    sabotaged,
+)
 from tests.drilling import situation as find_situation
 from tests.stack import Stack
 from tests.storm import Storm, is_alive
 
 SOON, FEW, ATTEMPTS = timedelta(seconds=3), 15, 3
-FIRST_CHANGE, MOST_CHECKS = 6, 5
 CERTIFICATE, CONNECTIONS = EXPIRED_CERTIFICATE.name, EXHAUSTED_CONNECTIONS.name
 
 
@@ -101,11 +110,10 @@ def test_the_undo_ends_what_another_process_holds_and_twice_is_once(storm: Storm
 
 
 @pytest.mark.exhaustive
-def test_killed_at_every_task_boundary_the_certificate_is_good_again(
-    stack: Stack, storm_environment: dict[str, str]
+@pytest.mark.parametrize("scenario", [EXPIRED_CERTIFICATE, EXHAUSTED_CONNECTIONS], ids=lambda one: one.name)
+def test_killed_at_every_task_boundary_it_is_all_good_again(
+    stack: Stack, storm_environment: dict[str, str], scenario: Scenario
 ) -> None:
-    wanted = {"scenario": CERTIFICATE}
-    killed = killing.kill_on_the_way("flows.run_drill", wanted, storm_environment, most=60, first=FIRST_CHANGE)
-    assert killed > MOST_CHECKS
-    assert EXPIRED_CERTIFICATE.steady(find_situation(EXPIRED_CERTIFICATE)) == []
-    assert last_journal().outcome == "proven"
+    settings = {"tasks.scenarios_database.IDLE_MINUTES": 0.01}
+    kill_everywhere(scenario.name, {**storm_environment, "SETTINGS": json.dumps(settings)})
+    assert scenario.steady(find_situation(scenario)) == []

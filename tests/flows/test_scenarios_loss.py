@@ -14,8 +14,7 @@ from app.heartbeat import beat
 from tasks import rds, secretsmanager
 from tasks.environment import describe_environment
 from tasks.scenarios_loss import RPO_SECONDS
-from tests import killing
-from tests.drilling import drill, last_journal, require_proven, require_red_and_undone, sabotaged
+from tests.drilling import drill, kill_everywhere, last_journal, require_proven, require_red_and_undone, sabotaged
 from tests.losing import DB
 
 RECOVERY = "recover-infrastructure ended Failed"
@@ -82,16 +81,12 @@ def test_a_restore_that_is_denied_makes_the_drill_red_and_its_undo_brings_the_da
     require_served(items)
 
 
-def test_a_deleted_database_comes_back_with_its_rows_also_by_a_drill_that_is_killed_on_the_way(
-    built: dict[str, Any], items: list[tuple[Any, ...]]
+def test_killed_at_every_task_boundary_a_deleted_database_comes_back_with_its_rows(
+    built_environment: dict[str, str], items: list[tuple[Any, ...]]
 ) -> None:
-    environment = {**built["env"], "PREFECT_API_URL": built["prefect"], "PREFECT_LOGGING_LEVEL": "ERROR"}
     before = database()
-    points = ("before:delete_database", "before:begin_restore", "never")
-    wanted, run = {"scenario": "lost-database"}, {**environment, "RUN_ID": "the-lost-database"}
-    assert [killing.run(point, "flows.run_drill", wanted, run) for point in points] == [killing.KILLED] * 2 + [0]
+    kill_everywhere("lost-database", built_environment)
     journal = last_journal()
-    assert (journal.outcome, journal.failures, journal.undone) == ("proven", [], journal.begun)
     assert journal.lost_seconds is not None
     assert 0 <= journal.lost_seconds <= RPO_SECONDS
     assert database() != before
@@ -104,6 +99,15 @@ def test_a_whole_environment_is_built_again_with_its_rows(items: list[tuple[Any,
     journal = last_journal()
     assert journal.traffic.failed > 0
     assert (database() != before, describe_environment.fn("dev").alb_arn != address) == (True, True)
+    require_served(items)
+
+
+def test_killed_at_every_task_boundary_a_whole_environment_is_built_again(
+    built_environment: dict[str, str], items: list[tuple[Any, ...]]
+) -> None:
+    before = database()
+    kill_everywhere("whole-environment", built_environment)
+    assert database() != before
     require_served(items)
 
 

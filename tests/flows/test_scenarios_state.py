@@ -6,10 +6,19 @@ import httpx
 import pytest
 
 from tasks import state_versions, terraform
+from tasks.drill import Scenario
 from tasks.scenarios_state import CORRUPT_STATE, LOST_STATE
 from tasks.state_versions import StateVersion
 from tests import killing
-from tests.drilling import drill, last_journal, require_proven, require_red_and_undone, sabotaged, situation
+from tests.drilling import (
+    drill,
+    kill_everywhere,
+    last_journal,
+    require_proven,
+    require_red_and_undone,
+    sabotaged,
+    situation,
+)
 
 ATTEMPTS = 3
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -44,12 +53,24 @@ def test_a_state_that_can_not_be_written_makes_the_drill_red_and_its_undo_mends_
     assert CORRUPT_STATE.steady(one) == []
 
 
-def test_killed_at_its_break_and_in_its_recovery_a_deleted_state_is_what_it_was_again(built: dict[str, Any]) -> None:
-    environment = {**built["env"], "PREFECT_API_URL": built["prefect"], "PREFECT_LOGGING_LEVEL": "ERROR"}
+def test_killed_at_its_break_and_in_its_recovery_a_deleted_state_is_what_it_was_again(
+    built: dict[str, Any], built_environment: dict[str, str]
+) -> None:
     before, wanted = current(), {"scenario": "lost-state"}
     points = ("before:delete_state", "before:make_readable", "before:push_state", "never")
-    ends = [killing.run(point, "flows.run_drill", wanted, environment) for point in points]
+    ends = [killing.run(point, "flows.run_drill", wanted, built_environment) for point in points]
     assert ends == [killing.KILLED] * 3 + [0]
     assert (current().digest, current().lineage) == (before.digest, before.lineage)
     assert last_journal().outcome == "proven"
     assert LOST_STATE.steady(situation(LOST_STATE)) == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("scenario", [CORRUPT_STATE, LOST_STATE], ids=lambda one: one.name)
+def test_killed_at_every_task_boundary_the_state_is_what_it_was_again(
+    built: dict[str, Any], built_environment: dict[str, str], scenario: Scenario
+) -> None:
+    before = current()
+    kill_everywhere(scenario.name, built_environment)
+    assert (current().digest, current().lineage) == (before.digest, before.lineage)
+    assert scenario.steady(situation(scenario)) == []

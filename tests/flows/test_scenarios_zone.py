@@ -12,7 +12,15 @@ from tasks import network_acls, scenarios, state_backend, terraform
 from tasks.drill import Situation, Step
 from tasks.errors import PreconditionFailed
 from tasks.scenarios_zone import DATABASE_FAILOVER, LOST_ZONE
-from tests.drilling import drill, last_journal, require_proven, require_red_and_undone, sabotaged, situation
+from tests.drilling import (
+    drill,
+    kill_everywhere,
+    last_journal,
+    require_proven,
+    require_red_and_undone,
+    sabotaged,
+    situation,
+)
 from tests.flows.conftest import reaching
 from tests.flows.test_fail_over_database import DB, MARKER, create_database, failovers, instance, is_marked, zones
 from tests.stack import Stack, build_stack
@@ -29,6 +37,12 @@ def served(lab: dict[str, Any], prefect_server: str) -> Iterator[Stack]:
         made = build_stack(lab, clients, database=create_database)
         state_backend.ensure_state_bucket.fn(terraform.state_bucket())
         yield made
+
+
+@pytest.fixture
+def served_environment(served: Stack, prefect_server: str) -> dict[str, str]:
+    """The variables of a run in a process of its own."""
+    return {**served.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
 
 
 def acls(stack: Stack) -> set[str]:
@@ -54,6 +68,12 @@ def test_a_failover_that_is_not_recognised_and_begun_again_makes_the_drill_red(s
     assert (zones(served), failovers(served), is_marked(served)) == (before, count + 2, False)
 
 
+def test_killed_at_every_task_boundary_there_is_one_failover(served: Stack, served_environment: dict[str, str]) -> None:
+    before, count = zones(served), failovers(served)
+    kill_everywhere("database-failover", served_environment)
+    assert (zones(served), failovers(served), is_marked(served)) == (before[::-1], count + 1, False)
+
+
 def heal(stack: Stack) -> None:
     """An instance that was launched into the lost zone got no image: it goes when its grace is over, or now."""
     found = stack.clients("elbv2").describe_target_health(TargetGroupArn=stack.target_group)
@@ -71,6 +91,13 @@ def test_without_a_zone_the_other_serves_and_the_zone_comes_back(served: Stack) 
     assert acls(served) == before
     asked = [{"Name": "tag-key", "Values": ["Name"]}]
     assert served.clients("ec2").describe_network_acls(Filters=asked)["NetworkAcls"] == []
+    heal(served)
+
+
+def test_killed_at_every_task_boundary_the_zone_comes_back(served: Stack, served_environment: dict[str, str]) -> None:
+    before = acls(served)
+    kill_everywhere("lost-zone", served_environment)
+    assert acls(served) == before
     heal(served)
 
 

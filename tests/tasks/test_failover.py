@@ -14,7 +14,7 @@ from tests.tasks.test_evidence import DB
 A, B = "eu-north-1a", "eu-north-1b"
 NOW = datetime(2026, 11, 26, 3, tzinfo=UTC)
 PLAN = FailoverPlan("prod", "db", A, B)
-BEGUN = Failover(PLAN, NOW, ("i-1", "i-2"))
+BEGUN = Failover(PLAN, NOW, ("i-1", "i-2"), "a-run")
 SWAPPED = replace(DB, zone=B, standby_zone=A)
 
 
