@@ -158,10 +158,18 @@ def _ahead(review: Review) -> Iterator[str]:
     if review.budget is None:
         yield f"{review.environment} has no budget: give the run one, as `budget`"
         return
+    if not found.is_tagged:
+        yield f"what {review.environment} spent of its budget of {dollars(review.budget)} is unknown: nothing is tagged"
+        return
+    closed = to_cent(found.environment(found.month, review.environment))
+    yield (
+        f"in {found.month}, {review.environment} spent {dollars(closed)} of its budget of {dollars(review.budget)}:"
+        f" {closed / review.budget:.0%}"
+    )
     spent = to_cent(found.environment(current, review.environment))
     passed = Decimal(found.today.day) / current.days
     yield (
-        f"{review.environment} spent {dollars(spent)} of its budget of {dollars(review.budget)}:"
+        f"this month, {review.environment} has spent {dollars(spent)} of it:"
         f" {spent / review.budget:.0%} of the money in {passed:.0%} of the month, a burn rate of"
         f" {spent / review.budget / passed:.2f} (1 spends exactly the budget)"
     )

@@ -56,6 +56,10 @@ class Spending:
     def charges(self, name: str) -> tuple[Charge, ...]:
         return self.answers[name].charges if name in self.answers else ()
 
+    @property
+    def is_tagged(self) -> bool:
+        return any(one.keys[0] for name in ("tag", "to date") for one in self.charges(name))
+
     def environment(self, month: Month, name: str) -> Decimal:
         """What carries the tag of an environment; the empty name is what carries none."""
         charges = self.charges("to date" if month == Month.of(self.today) else "tag")

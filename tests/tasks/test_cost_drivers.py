@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.cents import to_cents
@@ -25,6 +25,7 @@ def charge(month: Month, keys: tuple[str, ...], amount: Decimal | str, quantity:
     return Charge(month.first, keys, exact, exact, Decimal(quantity), "Hrs")
 
 
+@settings(deadline=None)  # a busy machine takes its time
 @given(CELLS, CELLS)
 def test_services_add_up_to_the_month_and_before_with_its_drivers_to_after(
     old: dict[tuple[str, str], Decimal], new: dict[tuple[str, str], Decimal]
@@ -46,6 +47,7 @@ def test_services_add_up_to_the_month_and_before_with_its_drivers_to_after(
     require_sums(found, {"environment": [charge(Month.of(one.day), ("dev",), one.unblended) for one in charges]})
 
 
+@settings(deadline=None)  # a busy machine takes its time
 @given(st.dictionaries(NAMES, AMOUNTS, max_size=20))
 def test_cents_add_up_and_none_is_a_cent_away(exact: dict[str, Decimal]) -> None:
     shown = to_cents(exact)

@@ -4,7 +4,7 @@ from decimal import Decimal
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.cost_drivers import compare
@@ -31,11 +31,13 @@ def inside(svg: ET.Element) -> None:
         assert -0.1 <= y <= y + h <= height + 0.1, bar.attrib
 
 
+@settings(deadline=None, max_examples=40)  # a busy machine takes its time
 @given(st.lists(SERVICES, min_size=1, max_size=13))
 def test_months(told: list[dict[str, Decimal]]) -> None:
     inside(read(stacked({OCTOBER.after(number): one for number, one in enumerate(told)})))
 
 
+@settings(deadline=None, max_examples=40)  # a busy machine takes its time
 @given(SERVICES, SERVICES)
 def test_changes(old: dict[str, Decimal], new: dict[str, Decimal]) -> None:
     charges = [
