@@ -136,3 +136,21 @@ def test_anomalies_are_those_that_were_told(ce: Any, tell: Callable[..., None]) 
     assert ce.get_anomaly_monitors()["AnomalyMonitors"][0]["MonitorName"] == "all"
     for start, expected in ((LAST_MONTH, 1), (THIS_MONTH, 0)):
         assert len(ce.get_anomalies(DateInterval={"StartDate": start.isoformat()})["Anomalies"]) == expected
+
+
+def test_a_bill_is_of_what_exists_and_a_month_of_storage_costs_the_same_whatever_its_days(
+    ce: Any, client: Callable[..., Any], call_tool: Callable[..., Any], tell: Callable[..., None]
+) -> None:
+    kind = {"productFamily": "Storage", "usagetype": "EUN1-EBS:VolumeUsage.gp3", "regionCode": "eu-north-1"}
+    call_tool("POST", "/lab/prices", {"AmazonEC2": [{"dollars": "0.08", "unit": "GB-Mo", "attributes": kind}]})
+    volume = client("ec2").create_volume(AvailabilityZone="eu-north-1a", Size=100, VolumeType="gp3")["VolumeId"]
+    (line,) = call_tool("GET", "/lab/bill")["lines"]
+    assert (line["resource"], Decimal(line["dollars_a_year"])) == (volume, 96)
+    tell()
+    call_tool("POST", "/lab/bill", {"first": str(BEFORE), "end": str(THIS_MONTH)})
+    client("ec2").delete_volume(VolumeId=volume)
+    assert call_tool("GET", "/lab/bill")["lines"] == []
+    for start, end in ((BEFORE, LAST_MONTH), (LAST_MONTH, THIS_MONTH)):
+        found = groups(ask(ce, start, end, GroupBy=[SERVICE]))
+        assert found.keys() == {"EC2 - Other"}
+        assert abs(found["EC2 - Other"] - 8) < Decimal("0.000001")
