@@ -10,5 +10,5 @@ PlanHash = Annotated[str | None, Field(pattern=PLAN_HASH)]
 # A tag is refused later, with the digest that it means.
 ImageReference = Annotated[str, Field(min_length=1, max_length=300)]
 Identifier = Annotated[str, Field(min_length=3, max_length=255)]
-Reason = Annotated[str, Field(max_length=300)]
+Reason = Annotated[str, Field(max_length=500)]
 ResourceAddresses = Annotated[list[Annotated[str, Field(min_length=3, max_length=500)]], Field(max_length=100)]
