@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from tasks import acm, application, autoscaling, aws, elbv2, rds, rds_events, secretsmanager
+from tasks import acm, application, autoscaling, aws, elbv2, emergency, rds, rds_events, secretsmanager
 from tasks import database_recovery as recovery
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
@@ -165,6 +165,7 @@ COMPONENTS: dict[str, Callable[[Environment], str]] = {
     "database": _database,
     "database secret": _secret,
     "database recovery": _recovery,
+    "emergency changes": emergency.require_none_over,
     "certificate": _certificate,
     "alarms": _alarms,
     "log group": _logs,
