@@ -15,7 +15,9 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).parents[1]
-STARTUP_SECONDS = 180
+STARTUP_SECONDS = 300
+STOP_SECONDS = 30
+PATIENCE_SECONDS = 180  # a busy machine has SQLite wait
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -51,7 +53,11 @@ def running_server(home: Path, **settings: str) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_SECONDS)
 
 
 @contextmanager
@@ -83,7 +89,7 @@ def lose(worker: "subprocess.Popen[bytes]") -> None:
             member.kill()
         except psutil.NoSuchProcess:
             pass
-    worker.wait(30)
+    worker.wait(STOP_SECONDS)
 
 
 def register(environment: Mapping[str, str]) -> str:
@@ -98,7 +104,7 @@ class Api:
     """The server as a client of its REST interface sees it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._http = httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=60)
+        self._http = httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=PATIENCE_SECONDS)
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path).json()
