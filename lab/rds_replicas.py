@@ -98,7 +98,7 @@ class ReplicatedBackups(AutomatedBackups):
         with lab.lock:
             if not self.retained:
                 self.bases += copied
-                self.latest = latest
+                self.latest = latest or self.latest  # the source may keep no backups any more
 
     def _missing(self) -> list[base_backup.BaseBackup]:
         """The newest at first, and then each that is made."""

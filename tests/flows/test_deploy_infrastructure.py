@@ -125,6 +125,7 @@ def test_a_held_state_lock_is_named_and_respected(built: dict[str, Any]) -> None
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1800)  # four applies, the one that builds dev among them
 def test_backups_are_replicated_into_another_region_and_no_more(
     built: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
