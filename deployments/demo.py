@@ -60,7 +60,7 @@ class Demo:
     """What the steps share: the lab's variables, and what happened so far."""
 
     environment: dict[str, str]
-    api: httpx.Client = field(default_factory=lambda: httpx.Client(base_url=API, timeout=30))
+    api: httpx.Client = field(default_factory=lambda: httpx.Client(base_url=API, timeout=120))
     steps: list[Step] = field(default_factory=list)
 
     def run(self, deployment: str, expected: str = "COMPLETED", **parameters: Any) -> None:
