@@ -27,6 +27,7 @@ LAB_HOME = ROOT / ".lab" / "demo"
 DEV = "demo-flask-app-dev"
 PORT = int(os.environ.get("DEMO_PORT", "4200"))
 API = f"http://127.0.0.1:{PORT}/api"
+LOOK = ["uptime", "df -h /"]
 LOAD_RATE = 50  # requests per second
 STARTUP_SECONDS = 120
 STOP_SECONDS = 20
@@ -199,9 +200,10 @@ def lose_every_instance(demo: Demo) -> None:
 
 
 def ask_for_approval(demo: Demo) -> None:
-    """Prod is dev by another name here: one environment is enough to see that prod asks."""
+    """Prod is dev by another name here. The outage has spent its error budget: it wants a reason, and then a person."""
     demo._python("-m", "deployments.demo", "name-it-prod")
-    demo.run("run-command/prod", expected="PAUSED", commands=["uptime", "df -h /"])
+    demo.run("run-command/prod", expected="FAILED", commands=LOOK)
+    demo.run("run-command/prod", expected="PAUSED", commands=LOOK, despite="a look at the machines after the outage")
 
 
 def down() -> None:

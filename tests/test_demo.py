@@ -48,7 +48,7 @@ def give_the_approval(address: str, pictures: Path) -> None:
     scheduled = api.post("/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}}, limit=200)
     assert {one["name"] for one in api.post("/automations/filter")} >= {"alarm-in-dev", "resume-crashed-run"}
     assert any(one["auto_scheduled"] for one in scheduled)
-    (run,) = api.runs_of("run-command/prod")
+    (run,) = (one for one in api.runs_of("run-command/prod") if one["state_type"] == "PAUSED")
     plan = run["state"]["state_details"]["pause_key"].removeprefix("approve-")
     with browsing(address) as ui:
         ui.open_run(run["id"])

@@ -9,6 +9,8 @@ from tests.stack import Stack
 
 pytestmark = [pytest.mark.lab, pytest.mark.exhaustive]  # three minutes of silence each
 
+BEGIN_SECONDS = 300  # of a process that a worker starts on a busy machine
+
 
 def in_the_middle(stack: Stack) -> bool:
     return any(one["Status"] == "InProgress" and one["PercentageComplete"] > 0 for one in stack.refreshes())
@@ -23,7 +25,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_change_is_noticed_and_the_sa
     before = {one["InstanceId"] for one in stack.group()["Instances"]}
     with running_worker(environment) as worker:
         run = api.start(deployment, **asked(stack, deployment))
-        stack.wait_until(lambda: in_the_middle(stack))
+        stack.wait_until(lambda: in_the_middle(stack), BEGIN_SECONDS)
         lose(worker)
     assert api.run(run)["state_type"] == "RUNNING"
     with running_worker(environment):
