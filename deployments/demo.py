@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import psutil
 from rich.console import Console
@@ -23,6 +24,7 @@ from lab.load import Load
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / "build" / "demo"
 LAB_HOME = ROOT / ".lab" / "demo"
+DEV = "demo-flask-app-dev"
 PORT = int(os.environ.get("DEMO_PORT", "4200"))
 API = f"http://127.0.0.1:{PORT}/api"
 LOAD_RATE = 50  # requests per second
@@ -64,32 +66,56 @@ class Demo:
     def run(self, deployment: str, expected: str = "COMPLETED", **parameters: Any) -> None:
         """Start a deployment as the UI does, show its log, and hold it to its expected end."""
         console.rule(f"[bold]{deployment}[/] {' '.join(f'{k}={v}' for k, v in parameters.items())}")
+        found = self.ask("GET", f"/deployments/name/{deployment}")
+        started = self.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        self.show(deployment, started["id"], expected)
+
+    def show(self, name: str, run_id: str, expected: str) -> None:
         began = time.monotonic()
-        found = _ok(self.api.get(f"/deployments/name/{deployment}")).json()
-        started = _ok(self.api.post(f"/deployments/{found['id']}/create_flow_run", json={"parameters": parameters}))
-        state = self._follow(started.json()["id"])
-        self.steps.append(Step(deployment, state["name"], time.monotonic() - began))
+        state = self._follow(run_id)
+        self.steps.append(Step(name, state["name"], time.monotonic() - began))
         if state["type"] != expected:
-            raise SystemExit(f"{deployment} ended {state['name']}, expected {expected}: {state.get('message')}")
+            raise SystemExit(f"{name} ended {state['name']}, expected {expected}: {state.get('message')}")
+
+    def wait_for_automation(self, deployment: str) -> str:
+        """The run that an automation starts: nobody else says why."""
+        found = self.ask("GET", f"/deployments/name/{deployment}")
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while time.monotonic() < deadline:
+            wanted = {"flow_runs": {"deployment_id": {"any_": [found["id"]]}}}
+            for run in self.ask("POST", "/flow_runs/filter", wanted):
+                if run["parameters"].get("because"):
+                    return str(run["id"])
+            time.sleep(1)
+        raise SystemExit(f"no automation started {deployment} in {STARTUP_SECONDS} s")
 
     def _follow(self, run_id: str) -> dict[str, Any]:
         shown = 0
         while True:
-            run = _ok(self.api.get(f"/flow_runs/{run_id}")).json()
+            run = self.ask("GET", f"/flow_runs/{run_id}")
             wanted = {
                 "logs": {"flow_run_id": {"any_": [run_id]}},
                 "sort": "TIMESTAMP_ASC",
                 "offset": shown,
                 "limit": 200,
             }
-            lines = _ok(self.api.post("/logs/filter", json=wanted)).json()
+            lines = self.ask("POST", "/logs/filter", wanted)
             for line in lines:
                 _tell(line)
             shown += len(lines)
-            if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") and not lines:
+            if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "PAUSED") and not lines:
                 state: dict[str, Any] = run["state"]
                 return state
             time.sleep(1)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The server; while it writes what it has scheduled, SQLite is locked, and it answers 503."""
+        for pause in (1, 2, 4, 8, 16):
+            answer = self.api.request(method, path, json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause)
+        return answer.raise_for_status().json()
 
     def push(self, version: str, folder: Path = ROOT) -> str:
         """Build and push a release; its digest."""
@@ -139,7 +165,8 @@ def up() -> None:
     demo = Demo(_start_lab())
     _wait_for_server()
     console.print(demo._python("-m", "deployments").strip())
-    _spawn("worker", ["-m", "prefect", "worker", "start", "--pool", "runbook", "--type", "process"], demo.environment)
+    worker = ["-m", "prefect", "worker", "start", "--pool", "runbook", "--type", "process", "--limit", "20"]
+    _spawn("worker", worker, demo.environment)
     demo.steps.append(Step("start", "Completed", time.monotonic() - began))
     tell_story(demo)
     _summarise(demo)
@@ -155,7 +182,26 @@ def tell_story(demo: Demo) -> None:
         demo.run("deploy-application/dev", image=second)
     with demo.load():
         demo.run("deploy-application/dev", expected="FAILED", image=broken)
+    lose_every_instance(demo)
+    ask_for_approval(demo)
+
+
+def lose_every_instance(demo: Demo) -> None:
+    """Somebody scales dev to zero by mistake: an alarm is raised, and an automation has looked before anybody asks."""
+    console.rule("[bold]somebody scales dev to zero")
+    demo._python("-m", "deployments.demo", "scale", "0")
+    demo.run("watch-alarms/dev")
+    console.rule("[bold]check-environment/dev, started by the automation alarm-in-dev")
+    demo.show("check-environment/dev by automation", demo.wait_for_automation("check-environment/dev"), "FAILED")
+    console.rule("[bold]somebody scales it back")
+    demo._python("-m", "deployments.demo", "scale", "1")
     demo.run("check-environment/dev")
+
+
+def ask_for_approval(demo: Demo) -> None:
+    """Prod is dev by another name here: one environment is enough to see that prod asks."""
+    demo._python("-m", "deployments.demo", "name-it-prod")
+    demo.run("run-command/prod", expected="PAUSED", commands=["uptime", "df -h /"])
 
 
 def down() -> None:
@@ -243,10 +289,6 @@ def _broken_release() -> Path:
     return folder
 
 
-def _ok(answer: httpx.Response) -> httpx.Response:
-    return answer.raise_for_status()
-
-
 def _summarise(demo: Demo) -> None:
     table = Table(title="What happened")
     for heading in ("step", "ended", "took", "requests", "failed requests"):
@@ -255,19 +297,51 @@ def _summarise(demo: Demo) -> None:
         counted = [str(step.sent), str(step.failed)] if step.sent is not None else ["", ""]
         table.add_row(step.name, step.outcome, f"{step.seconds:.0f} s", *counted)
     console.print(table)
-    console.print(f"Prefect UI   http://127.0.0.1:{PORT}")
+    console.print(f"Prefect UI   http://127.0.0.1:{PORT}    run-command/prod waits there for your yes: Runs, Resume")
     console.print(f"application  {demo._python('-m', 'deployments.demo', 'url').strip()}/health")
     console.print(f"AWS CLI      eval $(.venv/bin/python -m lab --home {LAB_HOME.relative_to(ROOT)} env)")
     console.print("stop it all  make down")
 
 
-def print_url() -> None:
-    """The load balancer's address, asked of AWS in a process that has its variables."""
-    import boto3  # noqa: PLC0415 - only this sub-command needs it
+# What follows asks AWS, in processes that have the lab's variables.
 
+
+def print_url() -> None:
+    """The load balancer's address."""
     found = boto3.client("ssm").get_parameter(Name="/demo-flask-app/dev/alb_url")
     print(found["Parameter"]["Value"])  # noqa: T201
 
 
+def scale(instances: str) -> None:
+    """Until it shows: the alarm that tells of it is raised, or every component is well again."""
+    group, size = f"{DEV}-asg", int(instances)
+    boto3.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=group, MinSize=size, DesiredCapacity=size
+    )
+    wanted, deadline = "OK" if size else "ALARM", time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < deadline:
+        found = boto3.client("cloudwatch").describe_alarms(AlarmNames=[f"{DEV}-no-healthy-hosts"])["MetricAlarms"]
+        if [alarm["StateValue"] for alarm in found] == [wanted]:
+            return
+        time.sleep(1)
+    raise SystemExit(f"{DEV}-no-healthy-hosts is not {wanted} after {STARTUP_SECONDS} s")
+
+
+def name_it_prod() -> None:
+    ssm = boto3.client("ssm")
+    for page in ssm.get_paginator("get_parameters_by_path").paginate(Path="/demo-flask-app/dev"):
+        for one in page["Parameters"]:
+            ssm.put_parameter(
+                Name=one["Name"].replace("/dev/", "/prod/"), Value=one["Value"], Type="String", Overwrite=True
+            )
+
+
 if __name__ == "__main__":
-    {"up": up, "down": down, "url": print_url}[sys.argv[1]]()
+    commands: dict[str, Callable[..., None]] = {
+        "up": up,
+        "down": down,
+        "url": print_url,
+        "scale": scale,
+        "name-it-prod": name_it_prod,
+    }
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -17,6 +17,7 @@ from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.launch_template import Configuration
+from tasks.parameters import ImageReference, PlanHash, Reason
 from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances
 from tasks.replacement import find_replacement
@@ -29,10 +30,11 @@ NAME = "deploy-application"
 @procedure
 def deploy_application(
     environment: EnvironmentName,
-    image: str,
+    image: ImageReference,
     batch_percentage: Annotated[int, Field(ge=1, le=100)] = 20,
     bake_minutes: Annotated[int, Field(ge=0, le=120)] = 5,
-    approved_plan: str | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Roll a release out, watch it from inside and outside, prove that every instance serves it, or undo it.
@@ -42,6 +44,7 @@ def deploy_application(
         image: Digest of the image, `sha256:...`. A tag is refused, because it can move.
         batch_percentage: How much of the group is replaced at a time; never less than one instance.
         bake_minutes: How long AWS goes on watching the critical alarms after the last instance.
+        despite: Why this goes on although the gate refuses, such as the incident's number; empty obeys it.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan and change nothing.
     """
@@ -55,9 +58,11 @@ def deploy_application(
         change = find_replacement(where, Configuration(wanted.reference, running.configuration.ami_id))
         if change.stage == "new":
             autoscaling.require_replaceable(group)
-            gate.require_calm(where)
+            gate.require_allowed(environment, despite=despite)
     rollout = plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
-    return replace_instances(NAME, where, change, rollout, Demands(wanted.tags), approved_plan, dry_run)
+    return replace_instances(
+        NAME, where, change, rollout, Demands(wanted.tags, despite=despite), approved_plan, dry_run
+    )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import approval, git, infrastructure, lost_database, rds, terraform
+from tasks import approval, gate, git, infrastructure, lost_database, rds, terraform
 from tasks import change_lock as lock
 from tasks import database_recovery as recovery
 from tasks import secretsmanager as secrets
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
+from tasks.parameters import ImageReference, PlanHash, Reason, ResourceAddresses
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.terraform_plan import require_no_loss
@@ -30,10 +31,11 @@ from tasks.terraform_plan import require_no_loss
 @procedure
 def deploy_infrastructure(
     environment: EnvironmentName,
-    image: str | None = None,
+    image: ImageReference | None = None,
     commit: Annotated[str | None, Field(pattern="^[0-9a-f]{7,40}$")] = None,
-    allow_loss: list[str] | None = None,
-    approved_plan: str | None = None,
+    allow_loss: ResourceAddresses | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Bring an environment to what the Terraform code says, and prove that nothing is left to do.
@@ -43,6 +45,7 @@ def deploy_infrastructure(
         image: Digest of the image that a new environment starts with; an existing one keeps its own.
         commit: Whose Terraform code it is, a merged one; empty takes what is checked out where this runs, as it is.
         allow_loss: Addresses of stateful resources that this plan may destroy or replace.
+        despite: Why this goes on although the gate refuses, such as the incident's number; empty obeys it.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan and change nothing.
     """
@@ -53,7 +56,7 @@ def deploy_infrastructure(
         lost_database.require_not_lost(environment)
         code = git.exported(git.require_merged(commit), "terraform") if commit else nullcontext(terraform.SOURCE)
     with code as source:
-        return _deploy(environment, source, image, allow_loss or [], approved_plan, dry_run)
+        return _deploy(environment, source, image, allow_loss or [], despite, approved_plan, dry_run)
 
 
 def _deploy(
@@ -61,6 +64,7 @@ def _deploy(
     source: Path,
     image: str | None,
     allow_loss: list[str],
+    despite: str | None,
     approved_plan: str | None,
     dry_run: bool,
 ) -> str:
@@ -80,9 +84,12 @@ def _deploy(
             return plan.hash
         if not plan.is_empty:
             with phase("approve"):
-                approval.require_approval(environment, plan.hash, plan.table(), approved_plan)
+                gate.require_allowed(environment, risk="high", despite=despite)
+                people = 2 if allow_loss else 1
+                approval.require_approval(environment, plan.hash, plan.table(), approved_plan, people)
             with lock.change_lock(environment, "deploy-infrastructure") as lease, phase("apply"):
                 infrastructure.require_unmoved(inputs)
+                gate.enter(environment, risk="high", despite=despite)
                 if not inputs.password:
                     rds.set_master_password(environment, password)
                 lease.require_held()

@@ -13,9 +13,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import application, approval, sessions
+from tasks import application, approval, gate, sessions
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -24,7 +25,7 @@ from tasks.report import phase, say
 def end_idle_sessions(
     environment: EnvironmentName,
     idle_minutes: Annotated[float, Field(gt=0, le=1440)] = 5,
-    approved_plan: str | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """End every session that its client left idle for so long, and prove that they are gone and the service is well.
@@ -48,6 +49,7 @@ def end_idle_sessions(
         with phase("approve"):
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
         with phase("apply"):
+            gate.enter(environment, purpose="cure")
             ended = sessions.terminate_backends(environment, plan.sessions)
             say(f"ended {ended}; {len(plan.sessions) - ended} had gone or worked again, and were left alone")
     with phase("verify"):

@@ -16,6 +16,7 @@ from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.errors import WaitTimedOut
 from tasks.export_tasks import KeptDays
+from tasks.parameters import Identifier
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -25,8 +26,8 @@ PART = r"^[A-Za-z0-9$_]+(\.[A-Za-z0-9$_]+){0,2}$"
 @procedure
 def export_snapshot(
     environment: EnvironmentName,
-    snapshot: str | None = None,
-    tables: list[Annotated[str, Field(pattern=PART)]] | None = None,
+    snapshot: Identifier | None = None,
+    tables: Annotated[list[Annotated[str, Field(pattern=PART)]], Field(max_length=100)] | None = None,
     expires_days: KeptDays = 30,
     dry_run: bool = False,
 ) -> str:

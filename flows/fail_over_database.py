@@ -10,11 +10,12 @@ Carries out P44 and P83 (and N16).
 import json
 from datetime import UTC, datetime
 
-from tasks import application, approval, autoscaling, downtime, failover, rds, rds_events
+from tasks import application, approval, autoscaling, downtime, failover, gate, rds, rds_events
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.failover import Failover
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -22,7 +23,7 @@ NAME = "fail-over-database"
 
 
 @procedure
-def fail_over_database(environment: EnvironmentName, approved_plan: str | None = None, dry_run: bool = False) -> str:
+def fail_over_database(environment: EnvironmentName, approved_plan: PlanHash = None, dry_run: bool = False) -> str:
     """Promote the standby of a Multi-AZ database; returns, as JSON, how long each kind of client was not served.
 
     What is `measured` was seen from its beginning on; else a run was killed, and the seconds are the most it can be.
@@ -47,9 +48,10 @@ def fail_over_database(environment: EnvironmentName, approved_plan: str | None =
         return plan.hash
     if known is None:
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people=2)
     with lock.change_lock(environment, NAME) as lease, downtime.watch(where) as watch:
         with phase("apply"):
+            gate.enter(environment, purpose="cure")
             lease.require_held()
             begun = failover.begin_failover(where, plan)
             db = failover.wait_until_swapped(plan)

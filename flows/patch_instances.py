@@ -19,6 +19,7 @@ from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.launch_template import Configuration
 from tasks.measurement import Comparison
+from tasks.parameters import PlanHash, Reason
 from tasks.patching import describe_needs, is_patched, say_closed, say_needs
 from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances
@@ -36,8 +37,9 @@ def patch_instances(
     batch_percentage: Annotated[int, Field(ge=1, le=100)] = 20,
     canary_minutes: Annotated[int, Field(ge=1, le=120)] = 5,
     bake_minutes: Annotated[int, Field(ge=0, le=120)] = 5,
-    outside_window_because: str | None = None,
-    approved_plan: str | None = None,
+    outside_window_because: Reason | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Replace instances by ones of the newest machine image, canary first, and prove that nothing got worse.
@@ -48,6 +50,7 @@ def patch_instances(
         canary_minutes: How long AWS waits behind the first new instance, and again at half of the group.
         bake_minutes: How long AWS goes on watching the critical alarms after the last instance.
         outside_window_because: Why this can't wait for the maintenance window; empty keeps to the window.
+        despite: Why this goes on although the gate refuses, such as the incident's number; empty obeys it.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan and change nothing.
     """
@@ -65,7 +68,7 @@ def patch_instances(
             return "nothing to do"
         if change.stage == "new":
             autoscaling.require_replaceable(group)
-            gate.require_calm(where)
+            gate.require_allowed(environment, despite=despite)
         smooth = plan_rollout(group.desired_capacity, batch_percentage, group.warmup_seconds, bake_minutes * 60)
         rollout = with_canary(smooth, canary_minutes * 60)
         if change.stage == "new":
@@ -77,7 +80,7 @@ def patch_instances(
         comparison.require_no_worse()
         say_closed(needs, where.asg_name, latest)
 
-    demands = Demands(release.tags, comparison.remember, smoke.reasons_to_stop, proof)
+    demands = Demands(release.tags, comparison.remember, smoke.reasons_to_stop, proof, despite)
     return replace_instances(NAME, where, change, rollout, demands, approved_plan, dry_run)
 
 

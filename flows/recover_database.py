@@ -23,6 +23,7 @@ from tasks import (
     approval,
     autoscaling,
     evidence,
+    gate,
     infrastructure,
     production_database,
     recovered_copy,
@@ -42,6 +43,7 @@ from tasks.command_line import run
 from tasks.database_recovery import CutOver, Damage, Recovery, Request
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.evidence import Evidence
+from tasks.parameters import Identifier, PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.restored_copy import Restore, Restored
@@ -56,10 +58,10 @@ def recover_database(
     damaged_at: AwareDatetime,
     cut_over: CutOver = "rename",
     damage: Damage = "deleted",
-    point: Annotated[str, Field(min_length=3, max_length=255)] | None = None,
+    point: Identifier | None = None,
     keep_days: Annotated[int, Field(ge=1, le=365)] = 14,
     window_minutes: Annotated[float, Field(gt=0, le=1440)] = 240,
-    approved_plan: str | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Recover the database to just before the damage; Completed means that it serves and Terraform owns it.
@@ -95,8 +97,11 @@ def recover_database(
         return plan.hash
     if not plan.begun_at:
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people=2)
     with lock.change_lock(environment, NAME) as lease:
+        if not plan.begun_at:
+            with phase("gate"):
+                gate.enter(environment, purpose="cure")
         plan = recovery.begin(plan)
         if not plan.verified_at:
             with _withdrawn_on_failure(plan, lease):

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from tasks import (
     approval,
+    gate,
     health,
     infrastructure,
     inventory_storage,
@@ -36,6 +37,7 @@ from tasks.finding import table
 from tasks.lost_database import Backup
 from tasks.lost_environment import Recovery, look
 from tasks.lost_state import Record, Way
+from tasks.parameters import Identifier, ImageReference, PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.terraform import Workspace
@@ -49,9 +51,9 @@ NAME = "recover-infrastructure"
 def recover_infrastructure(
     environment: EnvironmentName,
     state: Way = "keep",
-    backup: str | None = None,
-    image: str | None = None,
-    approved_plan: str | None = None,
+    backup: Identifier | None = None,
+    image: ImageReference | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Make whole what was lost of an environment, and prove that it serves and that nothing is left to do.
@@ -80,7 +82,7 @@ def recover_infrastructure(
         say("nothing is lost")
     else:
         with phase("approve"):
-            approval.require_approval(environment, recovery.hash, "\n".join(recovery.lines()), approved_plan)
+            approval.require_approval(environment, recovery.hash, "\n".join(recovery.lines()), approved_plan, people=2)
         _recover(recovery)
     with phase("verify"):
         infrastructure.require_serving(environment)
@@ -93,6 +95,8 @@ def recover_infrastructure(
 def _recover(recovery: Recovery) -> None:
     environment = recovery.inputs.environment
     with lock.change_lock(environment, NAME) as lease:
+        with phase("gate"):
+            gate.enter(environment, purpose="cure")
         with phase("revive"):
             for arn in recovery.dying:
                 inventory_storage.revive(arn)

@@ -11,10 +11,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import approval, db_snapshots, retirement
+from tasks import approval, db_snapshots, gate, retirement
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
+from tasks.parameters import PlanHash, Reason
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -23,7 +24,8 @@ from tasks.report import phase, say
 def retire_database(
     environment: EnvironmentName,
     instance: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z][a-z0-9-]+$")],
-    approved_plan: str | None = None,
+    despite: Reason | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Delete an instance that no longer serves; Completed means that it is gone and its final snapshot is there.
@@ -31,6 +33,7 @@ def retire_database(
     Args:
         environment: Whose database it was.
         instance: Its identifier, such as demo-flask-app-dev-db-damaged-20261124-1a2b3c4d.
+        despite: Why this goes on although the gate refuses, such as the incident's number; empty obeys it.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan and change nothing.
     """
@@ -44,8 +47,10 @@ def retire_database(
         return plan.hash
     if plan.resource_id:
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            gate.require_allowed(environment, risk="high", despite=despite)
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people=2)
         with lock.change_lock(environment, "retire-database") as lease, phase("apply"):
+            gate.enter(environment, risk="high", despite=despite)
             retirement.take_final_snapshot(plan, environment)
             db_snapshots.wait_until_snapshot_available(plan.snapshot_id)
             lease.require_held()

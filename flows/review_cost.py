@@ -27,7 +27,7 @@ from tasks.report import phase, say
 def review_cost(
     environment: EnvironmentName,
     of_month: Annotated[str | None, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] = None,
-    budget: Annotated[float | None, Field(gt=0)] = None,
+    budget: Annotated[float | None, Field(gt=0, le=100_000_000)] = None,
 ) -> str:
     """Review a closed month against the one before it; red when the costs are unknown or do not add up.
 

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, Field
 from tasks import cloudtrail, infrastructure, terraform, tolerated_drift
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
+from tasks.parameters import Reason, ResourceAddresses
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -23,9 +24,9 @@ from tasks.report import phase, say
 def review_drift(
     environment: EnvironmentName,
     days: Annotated[int, Field(ge=1, le=90)] = 14,
-    ignore: list[str] | None = None,
+    ignore: ResourceAddresses | None = None,
     until: AwareDatetime | None = None,
-    reason: Annotated[str, Field(max_length=300)] = "",
+    reason: Reason = "",
 ) -> str:
     """Compare code, state and cloud; name each difference, who made it, and what to do. Red while one is undecided.
 

@@ -17,6 +17,7 @@ from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.launch_template import Configuration
 from tasks.make_it_last import make_it_last
+from tasks.parameters import ImageReference, PlanHash
 from tasks.procedure import procedure
 from tasks.replace_instances import Demands, replace_instances, take_back_unfinished
 from tasks.replacement import find_replacement
@@ -29,11 +30,11 @@ NAME = "rollback-application"
 @procedure
 def rollback_application(
     environment: EnvironmentName,
-    to: str | None = None,
+    to: ImageReference | None = None,
     batch_percentage: Annotated[int, Field(ge=1, le=100)] = 50,
     bake_minutes: Annotated[int, Field(ge=0, le=120)] = 0,
     compare_with_terraform: bool = True,
-    approved_plan: str | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Take back an unfinished rollout, else replace every instance by one of the last good release; then make it last.

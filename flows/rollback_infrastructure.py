@@ -12,11 +12,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import approval, git, github, infrastructure, state_versions, terraform
+from tasks import approval, gate, git, github, infrastructure, state_versions, terraform
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
 from tasks.errors import PreconditionFailed
+from tasks.parameters import Identifier, PlanHash, ResourceAddresses
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.terraform_plan import Plan, require_no_loss
@@ -30,9 +31,9 @@ NAME = "rollback-infrastructure"
 def rollback_infrastructure(
     environment: EnvironmentName,
     commit: Annotated[str | None, Field(pattern="^[0-9a-f]{7,40}$")] = None,
-    restore_state_version: str | None = None,
-    allow_loss: list[str] | None = None,
-    approved_plan: str | None = None,
+    restore_state_version: Identifier | None = None,
+    allow_loss: ResourceAddresses | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Take one change back, prove it, and have a pull request open that makes it last; or restore a lost state.
@@ -69,11 +70,13 @@ def _take_back(
                 return plan.hash
             if not plan.is_empty:
                 with phase("approve"):
-                    approval.require_approval(environment, plan.hash, plan.table(), approved_plan)
+                    people = 2 if allow_loss else 1
+                    approval.require_approval(environment, plan.hash, plan.table(), approved_plan, people)
             with lock.change_lock(environment, NAME) as lease:
                 if not plan.is_empty:
                     with phase("apply"):
                         infrastructure.require_unmoved(inputs)
+                        gate.enter(environment, purpose="cure")
                         lease.require_held()
                         terraform.apply(workspace, plan)
                 with phase("verify"):
@@ -148,6 +151,7 @@ def _restore_state(environment: EnvironmentName, version: str, approved_plan: st
         terraform.workspace(environment, inputs.variables, inputs.secrets) as workspace,
     ):
         with phase("apply"):
+            gate.enter(environment, purpose="cure")
             lease.require_held()
             state_versions.make_readable(state, restore)
             terraform.init(workspace)

@@ -1,6 +1,6 @@
 """Run a drill: break one thing on purpose, see that it is noticed and mended in time, and take everything back.
 
-When:     monthly, the scenario that the last scorecard names; before a change that a recovery must survive.
+When:     each quarter, the scenario that the last scorecard names; before a change that a recovery must survive.
 Impact:   what the plan says under "users". In dev by default; in prod only when a person has approved that very plan.
 Rollback: by itself, always, in reverse: at the end, after a failure, an abort, a cancellation. After a kill by the same
           run, by the next drill, or by sweep_residue within the hour. A lost database or environment only a procedure
@@ -12,7 +12,7 @@ Carries out P63's and P76's rehearsal, P94 (and N15, N17, N24).
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from prefect import Flow
 from prefect.client.schemas.objects import State
@@ -33,11 +33,15 @@ from tasks.drill import BlastRadius, Recovery, Scenario, Situation, plan_drill
 from tasks.drill_journal import Journal
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.errors import PreconditionFailed, VerificationFailed
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say, show
 from tasks.scenarios import SCENARIOS, ScenarioName
 
 NAME = "run-drill"
+# Those that ask two people in production; a drill that starts one does too.
+TWO_PEOPLE = (fail_over_database.name, recover_database.name, recover_infrastructure.name)
+Choice = Literal["suggested", ScenarioName]
 RECOVERIES: dict[str, Flow[..., Any]] = {
     one.name: one
     for one in (
@@ -55,22 +59,22 @@ RECOVERIES: dict[str, Flow[..., Any]] = {
 
 @procedure
 def run_drill(
-    scenario: ScenarioName,
+    scenario: Choice = "suggested",
     environment: EnvironmentName = "dev",
-    approved_plan: str | None = None,
+    approved_plan: PlanHash = None,
     dry_run: bool = False,
 ) -> str:
     """Break one thing, watch how it recovers, verify it, take everything back, and write the scorecard.
 
     Args:
-        scenario: What is broken.
+        scenario: What is broken; suggested takes the one that was never proven, else the one with the oldest proof.
         environment: Where.
         approved_plan: Hash of the plan that a person has approved, as a dry run showed it; empty asks now.
         dry_run: Stop after the plan, which names the real targets, what users may notice and the cost; change nothing.
     """
-    one = SCENARIOS[scenario]
     with phase("check"):
         journal = drill_journal.find_journal(environment, lock.run_id())
+        one = SCENARIOS[journal.scenario if journal else _choose(scenario, environment)]
         lock.require_free(environment)
         if journal is None:
             _end_left_over(environment, dry_run)
@@ -85,11 +89,12 @@ def run_drill(
         if dry_run:
             return plan.hash
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            people = 2 if one.recovery and one.recovery.procedure in TWO_PEOPLE else 1
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people)
     with change_lock(environment, NAME) as lease, lease.lent():
         if journal is None:
             _require_unchanged(one, where, radius)
-            journal = drill_journal.begin_journal(scenario, plan.hash, where, radius)
+            journal = drill_journal.begin_journal(one.name, plan.hash, where, radius)
         try:
             if journal.outcome == "unfinished":
                 _carry_out(one, journal, lease)
@@ -97,7 +102,15 @@ def run_drill(
             _tell(one, journal)
     if journal.failures:
         raise VerificationFailed("; ".join(journal.failures))
-    return f"{scenario}: proven"
+    return f"{one.name}: proven"
+
+
+def _choose(scenario: Choice, environment: EnvironmentName) -> str:
+    if scenario != "suggested":
+        return scenario
+    chosen = scorecard.oldest_proof(SCENARIOS, drill_journal.list_journals(environment))
+    say(f"suggested: {chosen}")
+    return chosen
 
 
 def _end_left_over(environment: str, dry_run: bool) -> None:
@@ -110,7 +123,7 @@ def _end_left_over(environment: str, dry_run: bool) -> None:
 
 def _require_drillable(one: Scenario, where: Environment) -> BlastRadius:
     drill_watch.require_not_stopped(where.environment)
-    gate.require_calm(where)
+    gate.require_allowed(where.environment)
     radius = one.resolve(where)
     before = Situation(where, radius.targets, "drill-to-be", {}, lambda *_: None)
     drill_watch.require_steady(before, one.steady)
@@ -178,28 +191,20 @@ def _recover(one: Scenario, journal: Journal, lease: Lease) -> None:
         if one.recovery is None:
             drill_watch.wait_until_so(situation, one.is_recovered, one.abort, "it to heal by itself")
         else:
-            ended: State[Any] = RECOVERIES[one.recovery.procedure](**asked, return_state=True)  # type: ignore[assignment]
-            _require_ended(one.recovery, ended)
+            _start(one.recovery.procedure, asked, one.recovery)
         journal.mark("restored")
 
 
 def _decide(recovery: Recovery, situation: Situation) -> dict[str, Any]:
     environment = situation.environment.environment
-    return _approved(recovery.procedure, {"environment": environment, **recovery.parameters(situation)})
+    return {"environment": environment, **recovery.parameters(situation)}
 
 
-def _approved(procedure: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """A procedure's parameters; its plan was approved with the drill's, so nobody is asked in the middle."""
-    flow = RECOVERIES[procedure]
-    if asked["environment"] in approval.APPROVED_BY_POLICY or "approved_plan" not in flow.parameters.properties:
-        return asked
-    return {**asked, "approved_plan": flow(**asked, dry_run=True)}
-
-
-def _start(procedure: str, parameters: Mapping[str, Any]) -> None:
-    """For an undo that takes a procedure."""
-    ended: State[Any] = RECOVERIES[procedure](**_approved(procedure, dict(parameters)), return_state=True)  # type: ignore[assignment]
-    _require_ended(Recovery(procedure), ended)
+def _start(procedure: str, parameters: Mapping[str, Any], how: Recovery | None = None) -> None:
+    """For a recovery, or an undo that takes a procedure: approved with the drill, so nobody is asked in the middle."""
+    with approval.covered(NAME):
+        ended: State[Any] = RECOVERIES[procedure](**parameters, return_state=True)  # type: ignore[assignment]
+    _require_ended(how or Recovery(procedure), ended)
 
 
 def _require_ended(recovery: Recovery, state: State[Any]) -> None:

@@ -7,16 +7,17 @@ Rollback: drop role runbook_verifier and delete the secret; nothing else knows o
 Carries out P24's prerequisite: the source is never written, because who reads it has no such right.
 """
 
-from tasks import approval, secretsmanager, verifier_role
+from tasks import approval, gate, secretsmanager, verifier_role
 from tasks import change_lock as lock
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
 
 @procedure
-def set_up_verifier(environment: EnvironmentName, approved_plan: str | None = None, dry_run: bool = False) -> str:
+def set_up_verifier(environment: EnvironmentName, approved_plan: PlanHash = None, dry_run: bool = False) -> str:
     """Give an environment's database the role that verifies backups, or prove that it has it and what it can't do.
 
     Args:
@@ -35,6 +36,7 @@ def set_up_verifier(environment: EnvironmentName, approved_plan: str | None = No
         with phase("approve"):
             approval.require_approval(environment, plan.hash, str(plan), approved_plan)
         with phase("apply"), lock.change_lock(environment, "set-up-verifier"):
+            gate.enter(environment)
             verifier_role.ensure_role(environment)
             verifier_role.ensure_secret(environment)
     with phase("verify"):

@@ -13,6 +13,7 @@ from tasks import (
     adoption,
     approval,
     autoscaling,
+    gate,
     infrastructure,
     production_database,
     recovered_copy,
@@ -27,6 +28,7 @@ from tasks.change_lock import Lease
 from tasks.command_line import run
 from tasks.database_recovery import Recovery
 from tasks.environment import Environment, EnvironmentName, describe_environment
+from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -35,7 +37,7 @@ NAME = "undo-recovery"
 
 @procedure
 def undo_recovery(
-    environment: EnvironmentName, accept_loss: bool = False, approved_plan: str | None = None, dry_run: bool = False
+    environment: EnvironmentName, accept_loss: bool = False, approved_plan: PlanHash = None, dry_run: bool = False
 ) -> str:
     """Take the last recovery back from wherever it stopped; Completed means that all is as before it.
 
@@ -48,6 +50,10 @@ def undo_recovery(
     with phase("check"):
         where = describe_environment(environment)
         lock.require_free(environment)
+        if undone := recovery.find_undone_by_this_run(environment):
+            say(f"this very run has undone it: {undone}")
+            infrastructure.require_serving(environment)
+            return recovery_undo.hash_of(undone)
         plan = recovery_undo.require_undoable(recovery.find_recovery(environment), environment)
     with phase("plan"):
         undoing = recovery_undo.hash_of(plan)
@@ -59,6 +65,8 @@ def undo_recovery(
         with phase("approve"):
             approval.require_approval(environment, undoing, f"undo: {plan}; {plan.state}", approved_plan)
     with lock.change_lock(environment, NAME) as lease:
+        with phase("gate"):
+            gate.enter(environment, purpose="cure")
         plan = recovery.record(plan, undoing_at=recovery.now())
         if plan.verified_at:
             _swap_back(where, plan, lease)
@@ -70,7 +78,7 @@ def undo_recovery(
                 say("Terraform's state never had another instance")
         with phase("clean up"):
             recovery_undo.put_away(plan)
-            recovery.forget(plan)
+            recovery.record_undone(plan)
     return undoing
 
 

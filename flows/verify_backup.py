@@ -22,6 +22,7 @@ from tasks.backup_policy import judge_policy
 from tasks.command_line import run
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.evidence import Evidence
+from tasks.parameters import Identifier
 from tasks.procedure import procedure
 from tasks.rds import DBInstance
 from tasks.report import phase, say
@@ -36,7 +37,7 @@ NAME = "verify-backup"
 @procedure
 def verify_backup(
     environment: EnvironmentName,
-    point: Annotated[str, Field(min_length=3, max_length=255)] = "latest-snapshot",
+    point: Identifier = "latest-snapshot",
     depth: Depth = "full",
     mutants: bool = True,
     allow_deleted: bool = False,

@@ -21,6 +21,8 @@ from tasks.report import say
 
 LEASE_SECONDS = 60.0
 RENEWALS_PER_LEASE = 3
+SILENT_RENEWALS = 1.5  # so many renewals must be missed in front of our eyes before a holder counts as dead
+LARGEST_SKEW_SECONDS = 300.0  # between the clocks of two machines
 LOCK_TABLE = f"terraform-state-lock-{PROJECT}"
 
 
@@ -38,6 +40,15 @@ class Holder:
     fence: int
     expires_at: float
 
+    @property
+    def is_released(self) -> bool:
+        return self.expires_at == 0
+
+    @property
+    def is_surely_over(self) -> bool:
+        """Given back, or not renewed for so long that no clock can be that wrong."""
+        return self.expires_at + LARGEST_SKEW_SECONDS <= time.time()
+
     def __str__(self) -> str:
         return f"{self.procedure} (run {self.run_id}, process {self.process})"
 
@@ -51,14 +62,21 @@ class Lease:
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def begin(self) -> None:
+        """From now on a renewal precedes each call of this process that would change AWS: a late writer's fails."""
         self._ended = threading.Event()
+        aws.require_before_changes(self.require_held)
         keeper = threading.Thread(
             target=self.keep, args=(self.holder, self._ended), name=f"lease-{self.environment}", daemon=True
         )
         keeper.start()
 
     def require_held(self) -> None:
-        """Ask before each step that changes something."""
+        """Ask before each step that changes something by other means than AWS's API.
+
+        A process that was stopped for longer than its lease learns it here, not at its next renewal.
+        """
+        if not self.lost:
+            self.lost = not _renew(self.environment, self.holder, self.seconds)
         if self.lost:
             raise LeaseLost(
                 f"{self.environment} is no longer ours: {self.holder} could not renew its lease in time and"
@@ -77,8 +95,12 @@ class Lease:
                 return
 
     def end(self) -> None:
-        self._ended.set()
+        self._stop()
         _release(self.environment, self.holder)
+
+    def _stop(self) -> None:
+        self._ended.set()
+        aws.forget_before_changes(self.require_held)
 
     @contextmanager
     def lent(self) -> Iterator[None]:
@@ -92,7 +114,7 @@ class Lease:
     @contextmanager
     def handed_over(self) -> Iterator[None]:
         """Another process of this run takes the environment meanwhile; it is taken back, however that ended."""
-        self._ended.set()
+        self._stop()
         try:
             yield
         finally:
@@ -138,9 +160,10 @@ def change_lock(environment: str, procedure: str, lease_seconds: float = LEASE_S
 
 
 def _acquire(environment: str, procedure: str, lease_seconds: float) -> Holder:
+    dead: Holder | None = None
     while True:
         found = _read(environment)
-        if found is None or found.run_id == run_id() or found.expires_at <= time.time():
+        if found is None or found.run_id == run_id() or found.is_surely_over or found == dead:
             wanted = Holder(
                 run_id(),
                 procedure,
@@ -151,19 +174,25 @@ def _acquire(environment: str, procedure: str, lease_seconds: float) -> Holder:
             if _take(environment, wanted, found):
                 return wanted
         else:
-            _require_silent(environment, found)
+            dead = _find_dead(environment, found, lease_seconds)
 
 
-def _require_silent(environment: str, holder: Holder) -> None:
-    """Wait until a lease runs out or is given back; one that is renewed meanwhile has a living holder."""
+def _find_dead(environment: str, holder: Holder, lease_seconds: float) -> Holder | None:
+    """The holder, once it was silent until its lease ran out and for longer than it renews: clocks may differ.
+
+    Raises:
+        PreconditionFailed: it is renewed meanwhile, so its holder lives.
+    """
     say(f"{environment} is held by {holder}; waiting to see whether it still lives", note=False)
-    while holder.expires_at > time.time():
-        time.sleep(min(1.0, max(holder.expires_at - time.time(), 0.05)))
+    silent_at = max(holder.expires_at, time.time() + SILENT_RENEWALS * lease_seconds / RENEWALS_PER_LEASE)
+    while time.time() < silent_at:
+        time.sleep(min(1.0, max(silent_at - time.time(), 0.05)))
         now = _read(environment)
-        if now is None or now.expires_at <= time.time():
-            return
-        if now.fence != holder.fence or now.expires_at > holder.expires_at:
+        if now is None or now.is_released:
+            return now
+        if now != holder:
             raise _held(environment, now)
+    return holder
 
 
 def _living(environment: str) -> Holder | None:

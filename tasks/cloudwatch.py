@@ -2,28 +2,48 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks import aws
+from tasks.kinds import probe
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
+    from types_boto3_cloudwatch.literals import StateValueType
 
 RECENT = timedelta(minutes=10)  # RDS and the load balancer send a value a minute, some minutes late
 PERIOD_SECONDS = 60
 
 
+@dataclass(frozen=True)
+class RaisedAlarm:
+    """An alarm in ALARM; `since` tells one time that it was raised from the next."""
+
+    name: str
+    arn: str
+    since: datetime
+    reason: str
+
+
+@probe
+def find_raised_alarms(names: Collection[str]) -> tuple[RaisedAlarm, ...]:
+    """Which of these alarms are in ALARM, and since when."""
+    return tuple(
+        RaisedAlarm(
+            alarm["AlarmName"],
+            alarm["AlarmArn"],
+            alarm["StateTransitionedTimestamp"].astimezone(UTC),
+            alarm["StateReason"],
+        )
+        for alarm in _describe(names, "ALARM")
+    )
+
+
 def firing_alarms(names: Collection[str]) -> list[str]:
     """Which of these alarms are in state ALARM."""
-    pages = _cloudwatch().get_paginator("describe_alarms")
-    return [
-        alarm["AlarmName"]
-        for page in pages.paginate(
-            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM"
-        )
-        for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
-    ]
+    return [alarm["AlarmName"] for alarm in _describe(names, "ALARM")]
 
 
 def raised_alarms(names: Collection[str], since: datetime) -> list[str]:
@@ -63,6 +83,17 @@ def latest_maximum(namespace: str, metric: str, **dimensions: str) -> float | No
         ScanBy="TimestampDescending",
     )
     return next(iter(found["MetricDataResults"][0]["Values"]), None)
+
+
+def _describe(names: Collection[str], state: "StateValueType") -> list[Any]:
+    pages = _cloudwatch().get_paginator("describe_alarms")
+    return [
+        alarm
+        for page in pages.paginate(
+            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue=state
+        )
+        for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
+    ]
 
 
 def _cloudwatch() -> "CloudWatchClient":

@@ -49,6 +49,7 @@ class Recovery:
     ended_at: str = ""
     undoing_at: str = ""
     reopened_at: str = ""
+    undone_by: str = ""
 
     @property
     def id(self) -> str:
@@ -114,8 +115,15 @@ def find_recovery(environment: str) -> Recovery | None:
 
 
 def find(environment: str) -> Recovery | None:
-    found = find_parameter(environment, MARKER)
-    return Recovery(**json.loads(found)) if found else None
+    found = _read(environment)
+    return None if found and found.undone_by else found
+
+
+@probe
+def find_undone_by_this_run(environment: str) -> Recovery | None:
+    """The last recovery, if this run has undone it and was killed before it could say so."""
+    found = _read(environment)
+    return found if found and found.undone_by == change_lock.run_id() else None
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,14 @@ def record(recovery: Recovery, **progress: str) -> Recovery:
 
 @action
 def forget(recovery: Recovery) -> None:
+    """It was begun, and nothing has come of it."""
     forget_parameter(recovery.environment, MARKER)
+
+
+@action
+def record_undone(recovery: Recovery) -> None:
+    """There is no recovery any more."""
+    _write(replace(recovery, undone_by=change_lock.run_id()))
 
 
 @probe
@@ -222,6 +237,11 @@ def describe_unfinished(found: Recovery) -> str:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _read(environment: str) -> Recovery | None:
+    found = find_parameter(environment, MARKER)
+    return Recovery(**json.loads(found)) if found else None
 
 
 def _write(recovery: Recovery) -> Recovery:

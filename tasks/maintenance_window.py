@@ -1,14 +1,13 @@
 """The weekly maintenance window: may a change of this length begin now, and when is the earliest start that would?"""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
+from tasks.change_calendar import read_calendar
 from tasks.errors import PreconditionFailed
 
-# "Standard Maintenance Window: Sunday 02:00-05:00 UTC", the runbook.
-SUNDAY = 6
-OPENS_AT = time(2, tzinfo=UTC)
-LENGTH = timedelta(hours=3)
+WEEKLY = read_calendar().window
+LENGTH = WEEKLY.length
 WEEK = timedelta(days=7)
 
 
@@ -26,8 +25,8 @@ class Window:
 
 def current_or_next(now: datetime) -> Window:
     """The window that is open at `now`, else the next one."""
-    day = now.astimezone(UTC).date() + timedelta(days=(SUNDAY - now.astimezone(UTC).weekday()) % 7)
-    window = Window(datetime.combine(day, OPENS_AT))
+    day = now.astimezone(UTC).date() + timedelta(days=(WEEKLY.weekday - now.astimezone(UTC).weekday()) % 7)
+    window = Window(datetime.combine(day, WEEKLY.opens_at))
     return window if now < window.closes else Window(window.opens + WEEK)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import apprise
 from prefect.blocks.system import Secret
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
 from prefect.variables import Variable
 
 from tasks.errors import RunbookError
@@ -20,6 +22,8 @@ from tasks.on_call import Priority, read_on_call
 
 USUAL, PAGE = "notification-url", "notification-page"
 TOLD = "runbook_told"  # the Variable that remembers what was told, so that it is told once
+LOCK = "telling"  # the global concurrency limit without which two runs would tell the same; `make deploy` makes it
+LEASE_SECONDS = 60  # the least; of a run that was killed while it told
 LONGEST = 3500  # characters; Slack cuts a message at 4,000
 # It would log an address that it can't reach, with the token in it.
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
@@ -43,21 +47,40 @@ class Notice:
 def tell(notices: Sequence[Notice]) -> tuple[str, ...]:
     """Tell people of each trouble once, and forget those that are over, so that they are told when they come back.
 
-    A run that is killed between the sending and the remembering tells twice: better than not at all.
+    A run that is killed between the sending and the remembering tells twice: better than not at all. Two runs at once
+    take turns, by a lock that must exist.
 
     Returns:
         What was done, a line for each notice.
+
+    Raises:
+        NotTold: there is no address, or one did not take it, or there is no lock.
     """
-    told = _remembered()
-    lines = []
+    try:
+        with concurrency(LOCK, strict=True, lease_duration=LEASE_SECONDS):
+            return _tell(notices)
+    except ConcurrencySlotAcquisitionError as error:
+        raise NotTold(
+            f"nobody was told: Prefect has no global concurrency limit {LOCK}, expected one: make deploy"
+        ) from error
+
+
+def _tell(notices: Sequence[Notice]) -> tuple[str, ...]:
+    told, lines, failures = _remembered(), [], []
     for notice in notices:
         if notice.key in told:
             lines.append(f"{notice.priority} {notice.title}: told already, {told[notice.key]}")
             continue
-        lines.append(f"{notice.priority} {notice.title}: {send(notice, datetime.now(UTC))}")
+        try:
+            lines.append(f"{notice.priority} {notice.title}: {send(notice, datetime.now(UTC))}")
+        except NotTold as failure:  # the next one may go to another address
+            failures.append(str(failure))
+            continue
         told[notice.key] = datetime.now(UTC).isoformat(timespec="seconds")
         _remember(told)
     _remember({key: when for key, when in told.items() if key in {notice.key for notice in notices}})
+    if failures:
+        raise NotTold("; ".join(dict.fromkeys(failures)))
     return tuple(lines)
 
 

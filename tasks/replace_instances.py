@@ -10,7 +10,7 @@ from tasks.errors import VerificationFailed, WaitTimedOut
 from tasks.launch_template import TemplateVersion
 from tasks.replacement import Replacement, find_again, find_replacement, record_verified, require_not_failed
 from tasks.report import phase, say
-from tasks.rollout import ReplacementPlan, RolloutPlan
+from tasks.rollout import ReplacementPlan, RolloutPlan, gently
 from tasks.way_back import WayBack
 
 
@@ -20,13 +20,15 @@ class Demands:
 
     `versions` are the names that /health may give; `prepare` is called once the environment is held and before
     anything changes; `reasons_to_stop` is asked at every look, besides the gate that every replacement has; `proof`
-    at the end, and raises VerificationFailed. The last two get the new template version.
+    at the end, and raises VerificationFailed. The last two get the new template version. `despite` is why it goes on
+    when the gate refuses.
     """
 
     versions: tuple[str, ...]
     prepare: Callable[[], None] = lambda: None
     reasons_to_stop: Callable[[int], list[str]] = lambda _version: []
     proof: Callable[[int], None] = lambda _version: None
+    despite: str | None = None
 
 
 def replace_instances(
@@ -92,6 +94,7 @@ def take_back_unfinished(
     with phase("approve"):
         approval.require_approval(where.environment, plan.hash, str(plan), approved_plan)
     with phase("apply"):
+        gate.enter(where.environment, purpose="cure")
         attempts = launch_template.find_versions_above(running)
         way_back = WayBack(where, max((one.number for one in attempts), default=0))
         instance_refresh.roll_back(where, running.number, rollout, way_back.look)
@@ -108,15 +111,32 @@ def take_back_unfinished(
 
 def _replace(where: Environment, change: Replacement, rollout: RolloutPlan, lease: Lease, demands: Demands) -> None:
     with phase("apply"):
+        if change.stage == "new":
+            rollout = _at_its_pace(where, rollout, demands)
+        lease.require_held()
         version = launch_template.create_version(change.current, change.wanted)
         lease.require_held()
         refresh = instance_refresh.start_instance_refresh(where, version.number, rollout)
         say(f"instance refresh {refresh.id} to {version}")
     with phase("watch"):
         service = gate.service_gate(where, rollout.lowest_capacity) if rollout.watched else list
-        instance_refresh.wait_until_refreshed(
-            refresh, rollout, lambda: [*service(), *demands.reasons_to_stop(version.number)]
-        )
+
+        def reasons_to_stop() -> list[str]:
+            lease.require_held()
+            return [*service(), *demands.reasons_to_stop(version.number)]
+
+        instance_refresh.wait_until_refreshed(refresh, rollout, reasons_to_stop)
+
+
+def _at_its_pace(where: Environment, rollout: RolloutPlan, demands: Demands) -> RolloutPlan:
+    """The gate may want it gentler than planned."""
+    purpose: gate.Purpose = "change" if rollout.watched else "cure"
+    decision = gate.enter(where.environment, purpose=purpose, despite=demands.despite)
+    if not decision.is_slow:
+        return rollout
+    slower = gently(rollout)
+    say(f"slower than planned: {slower}")
+    return slower
 
 
 def _verify(where: Environment, change: Replacement, demands: Demands) -> None:

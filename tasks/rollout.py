@@ -10,6 +10,7 @@ LARGEST_RANGE = 100  # MaxHealthyPercentage - MinHealthyPercentage; RefreshPrefe
 # What AWS needs besides the warm-up to boot an instance, pass two health checks and drain the old one's connections.
 BOOT_SECONDS = 120
 DRAIN_SECONDS = 30
+LONGER_BAKE_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class RolloutPlan:
 
 def as_way_back(plan: RolloutPlan) -> RolloutPlan:
     return replace(plan, watched=False)
+
+
+def gently(plan: RolloutPlan) -> RolloutPlan:
+    """One instance at a time, and a longer look behind the last: less than what was planned, so within its approval."""
+    bake = max(plan.bake_seconds, LONGER_BAKE_SECONDS)
+    slower = plan_rollout(plan.instances, 1, plan.warmup_seconds, bake)
+    slower = replace(slower, checkpoints=plan.checkpoints, checkpoint_seconds=plan.checkpoint_seconds)
+    return replace(slower, expected_seconds=slower.expected_seconds + slower.pauses * slower.checkpoint_seconds)
 
 
 def with_canary(plan: RolloutPlan, checkpoint_seconds: int) -> RolloutPlan:

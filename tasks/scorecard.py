@@ -64,11 +64,20 @@ def broken_at(journal: Journal) -> datetime:
     return datetime.fromtimestamp(broken.wall_ns / 1e9, UTC)
 
 
-def next_drill(names: Iterable[str], past: Sequence[Journal]) -> str:
+def oldest_proof(names: Iterable[str], past: Sequence[Journal]) -> str:
     """The scenario with the oldest proof; before it, one that was never proven."""
-    proven = {one.scenario: one.ended_at for one in past if one.outcome == "proven"}
-    name = min(names, key=lambda one: proven.get(one, ""))
+    proven = _proven(past)
+    return min(names, key=lambda one: proven.get(one, ""))
+
+
+def next_drill(names: Iterable[str], past: Sequence[Journal]) -> str:
+    """The same for people, with when that was."""
+    name, proven = oldest_proof(names, past), _proven(past)
     return f"{name}, {f'last proven {proven[name]:.16}' if name in proven else 'never proven'}"
+
+
+def _proven(past: Sequence[Journal]) -> dict[str, str]:
+    return {one.scenario: one.ended_at for one in past if one.outcome == "proven"}
 
 
 def page(scenario: Scenario, journal: Journal, names: Iterable[str], past: Sequence[Journal]) -> Iterator[str]:

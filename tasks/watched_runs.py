@@ -26,7 +26,7 @@ LONGEST_PERIOD = timedelta(days=100)  # how far back a schedule's last time is l
 PAGE = 200
 RED = (StateType.FAILED, StateType.CRASHED)
 
-BEGUN = [StateType.RUNNING, StateType.COMPLETED, *RED]
+BEGUN = [StateType.PENDING, StateType.RUNNING, StateType.COMPLETED, *RED]
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,21 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """`since`: when it was first registered; nothing was due before."""
+
+    cron: CronSchedule
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Deployment:
     """One line of prefect.yaml as the server knows it."""
 
     id: UUID
     name: str
     tags: tuple[str, ...]
-    created: datetime
-    schedules: tuple[CronSchedule, ...]
+    schedules: tuple[Schedule, ...]
 
     @property
     def expected(self) -> timedelta:
@@ -78,6 +85,9 @@ def judge(deployment: Deployment, runs: Sequence[FlowRun], now: datetime) -> Ite
         if run.state_type == StateType.RUNNING and now - _began(run) > max(FAR_BEYOND * deployment.expected, GRACE):
             text = f"{run.name} runs since {_clock(_began(run))}, expected to take {_minutes(deployment.expected)}"
             yield _trouble("too long", deployment, str(run.id), f"{text}. Does its worker live?")
+        if run.state and run.state_type == StateType.PENDING and now - run.state.timestamp > GRACE:
+            text = f"{run.name} was taken by a worker at {_clock(run.state.timestamp)} and has not begun since"
+            yield _trouble("too long", deployment, str(run.id), f"{text}. Start another one.")
     due = last_due(deployment, now)
     if due and not any(_began(run) >= due for run in ended):
         text = f"was due {_clock(due)} and has not completed since, expected it to in {_minutes(deployment.expected)}"
@@ -88,15 +98,16 @@ def last_due(deployment: Deployment, now: datetime) -> datetime | None:
     """The last scheduled time of which a completed run is to be expected by now."""
     latest = now - deployment.expected - GRACE
     times = [time for schedule in deployment.schedules for time in _times(schedule, latest)]
-    due = max(times, default=None)
-    return due if due and due > deployment.created else None
+    return max(times, default=None)
 
 
-def _times(schedule: CronSchedule, latest: datetime) -> list[datetime]:
-    clock = Clock(cron=schedule.cron, timezone=schedule.timezone, day_or=schedule.day_or)
-    for back in (timedelta(days=1), timedelta(days=8), LONGEST_PERIOD):
+def _times(schedule: Schedule, latest: datetime) -> list[datetime]:
+    cron = schedule.cron
+    clock = Clock(cron=cron.cron, timezone=cron.timezone, day_or=cron.day_or)
+    for back in (timedelta(hours=2), timedelta(days=1), timedelta(days=8), LONGEST_PERIOD):
         if found := asyncio.run(clock.get_dates(n=1000, start=latest - back, end=latest)):
-            return [datetime.fromtimestamp(time.timestamp(), UTC) for time in found if time <= latest][-1:]
+            times = [datetime.fromtimestamp(time.timestamp(), UTC) for time in found if time <= latest]
+            return [time for time in times[-1:] if time > schedule.since]
     return []
 
 
@@ -106,9 +117,13 @@ def _deployments(client: SyncPrefectClient) -> list[Deployment]:
 
 
 def _deployment(one: DeploymentResponse, flow: str) -> Deployment:
-    active = [schedule.schedule for schedule in one.schedules if schedule.active and not one.paused]
-    crons = tuple(schedule for schedule in active if isinstance(schedule, CronSchedule))
-    return Deployment(one.id, f"{flow}/{one.name}", tuple(one.tags), one.created or datetime.now(UTC), crons)
+    active = [schedule for schedule in one.schedules if schedule.active and not one.paused]
+    crons = tuple(
+        Schedule(each.schedule, each.created or datetime.now(UTC))
+        for each in active
+        if isinstance(each.schedule, CronSchedule)
+    )
+    return Deployment(one.id, f"{flow}/{one.name}", tuple(one.tags), crons)
 
 
 def _newest_runs(client: SyncPrefectClient, deployment: Deployment) -> list[FlowRun]:

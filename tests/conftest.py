@@ -11,11 +11,17 @@ import httpx
 import pytest
 from botocore.config import Config
 
+from tests.orchestrated import register, running_server
 from tests.running import running_lab
 
 SPEED = 50.0
 PROJECT = Path(__file__).parents[1]
-LONGEST_FIRST = {"lab": 0, "terraform": 1, "backups": 2}  # so that the processes end at about the same time
+LONGEST_FIRST = {
+    "lab": 0,
+    "terraform": 1,
+    "backups": 2,
+    "orchestrated": 3,
+}  # so that the processes end at about the same time
 PREFECT_SERVICES_OFF = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -36,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _group(item: pytest.Item) -> str:
     module = item.nodeid.partition("::")[0]
-    shared = {"built_by_terraform": "terraform", "backed_up": "backups"}
+    shared = {"built_by_terraform": "terraform", "backed_up": "backups", "orchestrated": "orchestrated"}
     found = [group for fixture, group in shared.items() if fixture in getattr(item, "fixturenames", ())]
     return found[0] if found else "lab" if module.startswith("tests/lab/") else module
 
@@ -93,9 +99,18 @@ def account(fresh_lab: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def orchestrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables of a process that reaches a server as people use it: all services, everything registered."""
+    with running_server(tmp_path_factory.mktemp("orchestrated")) as environment:
+        register(environment)
+        yield environment
+
+
+@pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:
     """The address of a Prefect server without the services that most tests do not ask for."""
-    from prefect.settings import (  # noqa: PLC0415 - the lab's own tests load nothing of the product
+    from prefect import get_client  # noqa: PLC0415 - the lab's own tests load nothing of the product
+    from prefect.settings import (  # noqa: PLC0415
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOGGING_TO_API_ENABLED,
@@ -104,8 +119,12 @@ def prefect_server() -> Iterator[str]:
     from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
 
     os.environ.update(PREFECT_SERVICES_OFF)
+    from deployments.server import ensure_limits  # noqa: PLC0415
+
     with (
         prefect_test_harness(server_startup_timeout=240),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}),
     ):
+        with get_client(sync_client=True) as client:
+            ensure_limits(client)
         yield str(PREFECT_API_URL.value())

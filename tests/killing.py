@@ -1,9 +1,8 @@
 """Run a procedure in a process of its own and kill it, with SIGKILL, at one exact point.
 
-A point is `call:N` (just before the N-th task is called, which is also just after the one before it), `before:NAME`
-(just before the task of that name is called for the first time), `sleep:N` (inside a wait, at its N-th pause),
-`place:FILE` (at the first boundary that the file does not name yet; it is added) or `never`. Each run is a child of a
-process that has imported everything and done nothing: that saves it four seconds.
+A point is `before:NAME` (just before the task of that name is called for the first time), `sleep:N` (inside a wait, at
+its N-th pause), `place:FILE` (at the first boundary that the file does not name yet; it is added) or `never`. Each run
+is a child of a process that has imported everything and done nothing: that saves it four seconds.
 
 The variable SETTINGS, such as {"tasks.scenarios_database.IDLE_MINUTES": 0.01}, changes what is too slow for a test.
 """
@@ -114,9 +113,7 @@ def main(point: str, procedure: str, parameters: dict[str, Any]) -> int:
     kind, _, where = point.partition(":")
     waiting.SHORTEST_POLL_SECONDS = POLL_SECONDS
     change_lock.run_id = lambda: os.environ.get("RUN_ID", RUN_ID)
-    if kind == "call":
-        _kill_before(Task, "__call__", int(where))
-    elif kind == "before":
+    if kind == "before":
         _kill_before(Task, "__call__", 0, lambda task, *_: task.name == where)
     elif kind == "sleep":
         _kill_before(waiting.time, "sleep", int(where))

@@ -288,3 +288,12 @@ def begin_rollout(stack: Stack, image: str, plan: RolloutPlan | None = None) -> 
     version = launch_template.create_version.fn(current, wanted)
     at_once = plan_rollout(len(group["Instances"]), 100, 0, 0)
     return instance_refresh.start_instance_refresh.fn(where, version.number, plan or at_once)
+
+
+def mirror_as_prod(clients: Callable[[str], Any]) -> None:
+    """Let the same stack be found as prod too, which asks a person."""
+    ssm = clients("ssm")
+    for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=f"/{PROJECT}/dev"):
+        for one in page["Parameters"]:
+            name = one["Name"].replace("/dev/", "/prod/")
+            ssm.put_parameter(Name=name, Value=one["Value"], Type="String", Overwrite=True)

@@ -29,6 +29,26 @@ def test_a_procedure_is_named_after_its_file_and_tells_the_operator_what_to_expe
 
 
 @pytest.mark.parametrize("name", PROCEDURES)
+def test_every_field_of_a_form_is_bounded(name: str) -> None:
+    """Text has a choice, a pattern, a format or a length; a number has a choice or two ends; a list has a length."""
+    flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    for parameter, shape in flow.parameters.properties.items():
+        for kind in shape.get("anyOf", [shape]):
+            assert _is_bounded(kind), f"{parameter}: {kind}"
+
+
+def _is_bounded(kind: dict[str, Any]) -> bool:
+    keys = set(kind)
+    if "enum" in keys:
+        return True
+    if kind["type"] == "array":
+        return "maxItems" in keys and _is_bounded(kind["items"])
+    if kind["type"] in ("integer", "number"):
+        return bool(keys & {"minimum", "exclusiveMinimum"}) and bool(keys & {"maximum", "exclusiveMaximum"})
+    return kind["type"] in ("boolean", "null") or bool(keys & {"pattern", "format", "maxLength", "const"})
+
+
+@pytest.mark.parametrize("name", PROCEDURES)
 def test_every_procedure_can_be_started_from_the_ui(name: str) -> None:
     assert f"flows.{name}.{name}" in {entry["entrypoint"] for entry in DEPLOYMENTS}
 

@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOGGING_
 from prefect.testing.utilities import prefect_test_harness
 
 from lab.load import Load
-from tests.bench import application, content, costs
+from tests.bench import application, content, costs, runs
 from tests.running import running_lab
 from tests.stack import Stack, build_stack, publish_ami
 
@@ -50,6 +50,8 @@ def main() -> None:
             for size in PATCHED
         }
         figures["way_back"] = _told("a bad release that is noticed", lambda: way_back(lab, clients))
+        fresh_stack(lab, clients, 2)
+        figures["runs"] = _told("200 runs that are due at once", lambda: runs.measure(lab))
         figures["costs"] = _told("cost reviews of generated accounts", lambda: costs.measure(lab, clients))
     RESULT.write_text(json.dumps(figures, indent=2))
     print(f"{json.dumps(figures, indent=2)}\n{RESULT.relative_to(ROOT)}")

@@ -20,6 +20,7 @@ from tasks.environment import PROJECT
 from tasks.errors import PreconditionFailed
 from tasks.postgres import Address
 from tests import killing
+from tests.stack import mirror_as_prod
 from tests.storm import PASSWORD, Storm, is_alive
 
 AT_ONCE = 0.001 / 60  # minutes
@@ -153,12 +154,8 @@ def test_green_only_when_the_service_was_seen_to_be_well(storm: Storm) -> None:
 
 
 def test_prod_asks_a_person_and_an_approval_of_another_rule_is_none(storm: Storm) -> None:
-    ssm, idle = storm.stack.clients("ssm"), storm.hold()
-    mirrored = ssm.get_paginator("get_parameters_by_path").paginate(Path=f"/{PROJECT}/dev")
-    for page in mirrored:
-        for one in page["Parameters"]:
-            name = one["Name"].replace("/dev/", "/prod/")
-            ssm.put_parameter(Name=name, Value=one["Value"], Type="String", Overwrite=True)
+    idle = storm.hold()
+    mirror_as_prod(storm.stack.clients)
     clients = storm.stack.clients
     address = clients("secretsmanager").get_secret_value(SecretId=f"{PROJECT}-dev-db")["SecretString"]
     clients("secretsmanager").create_secret(Name=f"{PROJECT}-prod-db", SecretString=address)

@@ -15,7 +15,7 @@ import yaml
 from prefect import get_client
 
 from deployments import comment, run
-from deployments.__main__ import ensure_work_pool
+from deployments.server import ensure_work_pool
 from tasks import aws
 from tasks.environment import PROJECT
 from tests.github import GitHub, serving

@@ -88,7 +88,7 @@ def test_a_plan_names_the_last_good_heartbeat_and_what_would_be_lost_and_is_boun
     world.write("insert into items (name, price) values ('after', 1)")
     planned = run(recover_database, damaged_at=damaged_at, dry_run=True)
     assert planned.is_completed()
-    assert run(recover_database, damaged_at=damaged_at, approved_plan="another").is_cancelled()
+    assert run(recover_database, damaged_at=damaged_at, approved_plan="0" * 12).is_cancelled()
     told = reports()
     assert "the last heartbeat before the point is number" in told
     assert "1 of items (" in told
@@ -155,17 +155,19 @@ def test_killed_before_each_action_it_goes_on_to_the_end_and_is_taken_back_kille
     assert world.items() == items - 100
     assert world.writes_as_a_user()
     killing.let_lease_run_out()
-    retire_at_once(world, recovered)
+    retire_at_once(world, recovered, mortal)
 
 
-def retire_at_once(world: Recoverable, resource_id: str) -> None:
+def retire_at_once(world: Recoverable, resource_id: str, mortal: dict[str, str]) -> None:
     """Its day has passed; it goes behind a snapshot, and its automated backups stay."""
     found = world.instances()[resource_id]
     name, yesterday = found["DBInstanceIdentifier"], f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
     world.client("rds").add_tags_to_resource(
         ResourceName=found["DBInstanceArn"], Tags=[{"Key": "runbook:retire-after", "Value": yesterday}]
     )
-    assert run(retire_database, instance=name).is_completed()
+    wanted = {"environment": "dev", "instance": name}
+    killing.kill_everywhere("flows.retire_database", wanted, {**mortal, "RUN_ID": f"retire-{resource_id}"})
+    killing.let_lease_run_out()
     assert resource_id not in world.instances()
     rds = world.client("rds")
     (snapshot,) = rds.describe_db_snapshots(DBSnapshotIdentifier=f"{name}-final")["DBSnapshots"]
@@ -222,7 +224,7 @@ def test_the_secret_may_move_instead_of_the_names(world: Recoverable, mortal: di
     assert run(undo_recovery, accept_loss=True).is_completed()
     assert production_address().host == world.instances()[original]["Endpoint"]["Address"]
     assert world.writes_as_a_user()
-    retire_at_once(world, recovered)
+    retire_at_once(world, recovered, mortal)
 
 
 @pytest.mark.exhaustive

@@ -93,14 +93,15 @@ def outcomes() -> list[str]:
 
 def test_a_dry_run_names_the_real_targets_and_refusals_change_nothing(stack: Stack, prefect_server: str) -> None:
     instances = {one["InstanceId"] for one in stack.group()["Instances"]}
-    assert drill(dry_run=True).is_completed()
+    assert drill("suggested", dry_run=True).is_completed()
     page = httpx.get(f"{prefect_server}/artifacts/run-drill-dev/latest").raise_for_status().json()["data"]
     assert f"blast radius: EC2 instance {min(instances)} in dev" in page
+    assert "suggested: lost-instance" in page
     assert "cost: estimated 0.02 USD" in page
     pull_switch(stack)
     assert "says 'customers call', expected no such parameter" in message(drill())
     stack.clients("ssm").delete_parameter(Name=SWITCH)
-    assert drill(approved_plan="another").is_cancelled()
+    assert drill(approved_plan="0" * 12).is_cancelled()
     stack.clients("autoscaling").set_desired_capacity(AutoScalingGroupName=stack.asg, DesiredCapacity=1)
     stack.wait_until_serving(1)
     assert "to end the last one is an outage" in message(drill())

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,8 +14,9 @@ from prefect.blocks.system import Secret
 from prefect.states import Completed, Failed
 from prefect.variables import Variable
 
+from deployments.server import ensure_limits
 from flows.watch_runs import plan_priority, watch_runs
-from tasks.notification import PAGE, TOLD, USUAL
+from tasks.notification import LOCK, PAGE, TOLD, USUAL
 from tasks.watched_runs import Trouble
 
 CANARY = "canary-in-an-address"
@@ -117,6 +119,46 @@ def test_when_nobody_can_be_told_the_watch_is_red_and_keeps_no_secret(broken: An
     assert "is it reachable?" in str(state.message)
     assert CANARY not in str(state.message)
     assert not Variable.get(TOLD)
+
+
+def test_two_runs_at_once_tell_once(broken: Any) -> None:
+    with sink() as (address, arrived):
+        Secret(value=address).save(USUAL)
+        both = [threading.Thread(target=copy_context().run, args=(watch,)) for _ in range(2)]
+        for one in both:
+            one.start()
+        for one in both:
+            one.join()
+    assert len(about(arrived)) == 1
+
+
+def test_without_the_lock_nobody_is_told_and_the_watch_is_red(broken: Any) -> None:
+    with get_client(sync_client=True) as client, sink() as (address, arrived):
+        Secret(value=address).save(USUAL)
+        client.delete_global_concurrency_limit_by_name(LOCK)
+        try:
+            state = watch()
+        finally:
+            ensure_limits(client)
+    assert state.is_failed()
+    assert "make deploy" in str(state.message)
+    assert arrived == []
+
+
+def test_what_one_address_does_not_take_does_not_silence_the_other(broken: Any) -> None:
+    with get_client(sync_client=True) as client, sink(status=500) as (pager, _), sink() as (address, arrived):
+        Secret(value=pager).save(PAGE)
+        Secret(value=address).save(USUAL)
+        flow_id = client.create_flow(flow(lambda: None, name="verify-something-else"))
+        deployment = client.create_deployment(flow_id, "dev", tags=["impact:none", "expected:5m"])
+        run = client.create_flow_run_from_deployment(deployment)
+        client.set_flow_run_state(run.id, Failed(message="no space"), force=True)
+        try:
+            state = watch()
+        finally:
+            client.delete_deployment(deployment)
+    assert state.is_failed()
+    assert [one["title"] for one in about(arrived)] == ["[P3] verify-something-else/dev: red"]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tasks import change_lock, state_backend
+from tasks import aws, change_lock, state_backend
 from tasks.change_lock import LeaseLost, require_free
 from tasks.change_lock import change_lock as lock
 from tasks.errors import PreconditionFailed
@@ -35,13 +37,35 @@ def hold_for_ever(run_id: str, ready: Any) -> None:
         time.sleep(600)
 
 
-def start_holder(run_id: str) -> multiprocessing.Process:
+def write_late(run_id: str, ready: Any, topic: str, told: str) -> None:
+    """Is stopped in the middle of its change, and tells how the rest of it ended."""
+    change_lock.run_id = lambda: run_id  # type: ignore[assignment]
+    sns = aws.client("sns")
+    with lock("dev", "deploy-application", LEASE_SECONDS):
+        ready.set()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        try:
+            sns.set_topic_attributes(TopicArn=topic, AttributeName="DisplayName", AttributeValue=run_id)
+        except LeaseLost as lost:
+            Path(told).write_text(type(lost).__name__)
+        else:
+            Path(told).write_text("written")
+
+
+def start_holder(run_id: str, *late: str) -> multiprocessing.Process:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    holder = context.Process(target=hold_for_ever, args=(run_id, ready))
+    holder = context.Process(target=write_late if late else hold_for_ever, args=(run_id, ready, *late))
     holder.start()
     assert ready.wait(30)
     return holder  # type: ignore[return-value]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_second_run_is_refused_by_name_while_the_first_one_lives(become: Callable[[str], None]) -> None:
@@ -95,6 +119,43 @@ def test_a_holder_whose_lease_was_taken_over_stops(become: Callable[[str], None]
             time.sleep(0.05)
         with pytest.raises(LeaseLost, match="no longer ours"):
             stale.require_held()
+
+
+def test_a_process_that_was_stopped_for_longer_than_its_lease_changes_nothing_when_it_wakes_up(
+    become: Callable[[str], None], tmp_path: Path
+) -> None:
+    """SIGSTOP is a laptop that sleeps: its clock, its keeper and its next step all wake up at once."""
+    topic = aws.client("sns").create_topic(Name="written-by")["TopicArn"]
+    late = start_holder("run-1", topic, str(tmp_path / "told"))
+    try:
+        wait_until(lambda: psutil.Process(late.pid).status() == psutil.STATUS_STOPPED)
+        become("run-2")
+        with lock("dev", "deploy-application", LEASE_SECONDS):
+            aws.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="DisplayName", AttributeValue="run-2")
+            os.kill(late.pid or 0, signal.SIGCONT)
+            wait_until((tmp_path / "told").exists)
+    finally:
+        late.kill()
+        late.join()
+    assert (tmp_path / "told").read_text() == "LeaseLost"
+    found = aws.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["DisplayName"]
+    assert found == "run-2"
+
+
+def test_a_living_holder_whose_clock_is_behind_keeps_its_lease(
+    become: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the taker's clock the lease ran out long ago; that it is renewed shows that its holder lives."""
+    holder = start_holder("run-1")
+    try:
+        become("run-2")
+        now = time.time
+        monkeypatch.setattr(change_lock.time, "time", lambda: now() + 60)
+        with pytest.raises(PreconditionFailed, match="run-1"), lock("dev", "deploy-infrastructure", LEASE_SECONDS):
+            pytest.fail("two runs hold dev")
+    finally:
+        holder.kill()
+        holder.join()
 
 
 def test_what_a_holder_lends_is_shared_within_its_run_and_free_at_no_time_between(

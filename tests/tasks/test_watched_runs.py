@@ -1,24 +1,36 @@
-"""When a deployment is in trouble, as a decision over its runs."""
+"""When a deployment is in trouble, as a decision over its runs; and that a missed time of any schedule is noticed."""
 
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.schedules import CronSchedule
 
-from tasks.watched_runs import Deployment, judge, last_due
+from tasks.watched_runs import Deployment, Schedule, judge, last_due
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+SCHEDULED = [
+    (entry, schedule)
+    for entry in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    for schedule in entry.get("schedules", ())
+]
 FIRST_MONDAY = CronSchedule(cron="0 6 1-7 * 1", day_or=False, timezone="UTC")
 
 
-def deployment(*schedules: CronSchedule, created: datetime = NOW - timedelta(days=365)) -> Deployment:
-    return Deployment(uuid4(), "verify-backup/prod", ("impact:none", "expected:90m"), created, schedules)
+def deployment(*crons: CronSchedule, since: datetime = NOW - timedelta(days=365)) -> Deployment:
+    schedules = tuple(Schedule(cron, since) for cron in crons)
+    return Deployment(uuid4(), "verify-backup/prod", ("impact:none", "expected:90m"), schedules)
 
 
 def run(kind: StateType, began: datetime, message: str = "") -> FlowRun:
-    state: State[None] = State(type=kind, message=message)
+    state: State[None] = State(type=kind, message=message, timestamp=began)
     return FlowRun(
         flow_id=uuid4(), name="a", state=state, state_type=kind, state_name=kind.value.title(), start_time=began
     )
@@ -33,7 +45,7 @@ def test_a_first_monday_is_a_monday_of_the_first_seven_days() -> None:
 
 
 def test_a_schedule_has_not_been_missed_before_it_was_registered_or_while_its_run_may_still_complete() -> None:
-    assert last_due(deployment(FIRST_MONDAY, created=NOW - timedelta(days=1)), NOW) is None
+    assert last_due(deployment(FIRST_MONDAY, since=NOW - timedelta(days=1)), NOW) is None
     soon = CronSchedule(cron="0 10 * * *", timezone="UTC")
     assert last_due(deployment(soon), NOW) == datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
     assert last_due(deployment(soon), NOW + timedelta(minutes=30)) == datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
@@ -46,6 +58,8 @@ def test_a_schedule_has_not_been_missed_before_it_was_registered_or_while_its_ru
         (StateType.COMPLETED, 24 * 40, ["overdue"]),
         (StateType.FAILED, 24 * 20, ["red"]),
         (StateType.CRASHED, 24 * 40, ["red", "overdue"]),
+        (StateType.PENDING, 0.5, ["overdue"]),
+        (StateType.PENDING, 2, ["too long", "overdue"]),
         (StateType.RUNNING, 5, ["overdue"]),
         (StateType.RUNNING, 7, ["too long", "overdue"]),
     ],
@@ -65,3 +79,45 @@ def test_a_later_success_ends_the_trouble() -> None:
 def test_a_deployment_without_a_schedule_is_never_overdue() -> None:
     assert kinds(deployment()) == []
     assert kinds(deployment(FIRST_MONDAY)) == ["overdue"]
+
+
+@pytest.mark.parametrize(("entry", "schedule"), SCHEDULED, ids=lambda one: one.get("entrypoint") or one["slug"])
+def test_a_time_of_any_schedule_that_was_missed_is_overdue_and_one_that_was_kept_is_not(
+    entry: dict[str, Any], schedule: dict[str, Any]
+) -> None:
+    cron = CronSchedule(cron=schedule["cron"], day_or=schedule.get("day_or", True), timezone=schedule["timezone"])
+    since = NOW - timedelta(days=400)
+    of = Deployment(uuid4(), "it", tuple(entry["tags"]), (Schedule(cron, since),))
+    times = due_times(schedule["cron"], since, NOW)
+    for day in range(100, 400, 23):
+        now = since + timedelta(days=day, hours=day % 24)
+        due = times[bisect_right(times, now - of.expected - timedelta(hours=1)) - 1]
+        assert last_due(of, now) == due
+        missed, kept = run(StateType.COMPLETED, due - timedelta(minutes=1)), run(StateType.COMPLETED, due)
+        assert [trouble.kind for trouble in judge(of, [missed], now)] == ["overdue"]
+        assert list(judge(of, [kept, missed], now)) == []
+
+
+def due_times(cron: str, since: datetime, until: datetime) -> list[datetime]:
+    """What the five fields mean, day by day; every schedule of ours is of days AND weekdays."""
+    minutes, hours, days, months, weekdays = (field_values(*one) for one in zip(cron.split(), ENDS, strict=True))
+    midnights = (since.replace(hour=0, minute=0) + timedelta(days=one) for one in range((until - since).days + 1))
+    return [
+        day + timedelta(hours=hour, minutes=minute)
+        for day in midnights
+        if day.day in days and day.month in months and (day.weekday() + 1) % 7 in weekdays
+        for hour, minute in product(sorted(hours), sorted(minutes))
+    ]
+
+
+ENDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+
+
+def field_values(text: str, ends: tuple[int, int]) -> set[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        bounds, _, step = part.partition("/")
+        low, _, high = bounds.partition("-")
+        first, last = ends if low == "*" else (int(low), int(high or low))
+        found |= set(range(first, last + 1, int(step or 1)))
+    return found

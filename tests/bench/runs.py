@@ -1,0 +1,118 @@
+"""Runs that are due at once, on one machine: how many wait, run, end; that none is lost, and none is carried out twice.
+
+`python -m tests.bench.runs [RUNS [LIMITED]]` measures this alone.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.orchestrated import ENDED, Api, register, running_server, running_worker
+
+DEPLOYMENT = "show-instances/dev"  # a look at every instance, through AWS's API
+RUNS, AT_ONCE = 200, 20
+LIMITED, LIMIT = 30, 5
+PAGE = 200
+LONGEST_SECONDS = 3600
+
+
+def measure(lab: dict[str, Any], runs: int = RUNS, limited: int = LIMITED) -> dict[str, Any]:
+    """Needs a stack in the lab."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        running_server(Path(folder), PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false") as server,
+    ):
+        register(server)
+        api, environment = Api(server), {**server, **lab["env"]}
+        found = {f"{runs}_due_at_once": due_at_once(api, environment, runs)}
+        limit(server, api, LIMIT)
+        found[f"{limited}_with_a_limit_of_{LIMIT}"] = due_at_once(api, environment, limited)
+    return found
+
+
+def due_at_once(api: Api, environment: Mapping[str, str], count: int) -> dict[str, Any]:
+    """All are there before the worker is; then it takes as many at once as it may."""
+    deployment = api.get(f"/deployments/name/{DEPLOYMENT}")["id"]
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    scheduled = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
+    mine = {
+        api.post(f"/deployments/{deployment}/create_flow_run", state=scheduled, parameters={"environment": "dev"})["id"]
+        for _ in range(count)
+    }
+    began = time.monotonic()
+    with running_worker(environment, AT_ONCE):
+        most = wait_until_all_ended(api, mine, began)
+    ended = read_all(api, mine)
+    reports = count_reports(api, mine)
+    waits = sorted(seconds_between(due, run["start_time"]) for run in ended if run["start_time"])
+    return {
+        "runs": count,
+        "seconds": round(time.monotonic() - began, 1),
+        "most_waiting": most["SCHEDULED"],
+        "most_running_at_once": most["RUNNING"],
+        "ended": dict(Counter(run["state_name"] for run in ended)),
+        "lost": count - sum(run["state_type"] in ENDED for run in ended),
+        "begun_more_than_once": sum(run["run_count"] > 1 for run in ended),
+        "reports_of_each": dict(Counter(str(reports[run["id"]]) for run in ended)),
+        "seconds_until_begun": {"first": waits[0], "median": waits[len(waits) // 2], "last": waits[-1]},
+    }
+
+
+def wait_until_all_ended(api: Api, mine: set[str], began: float) -> Counter[str]:
+    """The most that were ever seen in each state."""
+    most: Counter[str] = Counter()
+    while time.monotonic() - began < LONGEST_SECONDS:
+        now = Counter(run["state_type"] for run in read_all(api, mine))
+        most |= now
+        if sum(now[state] for state in ENDED) == len(mine):
+            break
+        time.sleep(1)
+    return most
+
+
+def read_all(api: Api, mine: set[str]) -> list[dict[str, Any]]:
+    return pages(api, "/flow_runs/filter", flow_runs={"id": {"any_": sorted(mine)}})
+
+
+def count_reports(api: Api, mine: set[str]) -> Counter[str]:
+    """Each attempt that came to its end leaves one."""
+    wanted = {"flow_run_id": {"any_": sorted(mine)}, "type": {"any_": ["markdown"]}}
+    return Counter(one["flow_run_id"] for one in pages(api, "/artifacts/filter", artifacts=wanted))
+
+
+def pages(api: Api, path: str, **wanted: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while page := api.post(path, **wanted, limit=PAGE, offset=len(found), sort="ID_DESC"):
+        found += page
+    return found
+
+
+def limit(server: Mapping[str, str], api: Api, slots: int) -> None:
+    """No more than this many of the deployment's runs at once; the others wait their turn."""
+    deployment = api.get(f"/deployments/name/{DEPLOYMENT}")["id"]
+    wanted = {"concurrency_limit": slots, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
+    httpx.patch(f"{server['PREFECT_API_URL']}/deployments/{deployment}", json=wanted, timeout=60).raise_for_status()
+
+
+def seconds_between(due: datetime, begun: str) -> float:
+    return round((datetime.fromisoformat(begun) - due).total_seconds(), 1)
+
+
+def main(runs: int = RUNS, limited: int = LIMITED) -> None:
+    from tests.bench.__main__ import client_factory, fresh_stack, own_lab  # noqa: PLC0415 - it imports this module
+
+    with own_lab() as lab:
+        fresh_stack(lab, client_factory(), 2)
+        print(json.dumps(measure(lab, runs, limited), indent=2))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
