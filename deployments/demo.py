@@ -27,6 +27,7 @@ LAB_HOME = ROOT / ".lab" / "demo"
 DEV = "demo-flask-app-dev"
 PORT = int(os.environ.get("DEMO_PORT", "4200"))
 API = f"http://127.0.0.1:{PORT}/api"
+LOOK = ["uptime", "df -h /"]
 LOAD_RATE = 50  # requests per second
 STARTUP_SECONDS = 120
 STOP_SECONDS = 20
@@ -60,7 +61,7 @@ class Demo:
     """What the steps share: the lab's variables, and what happened so far."""
 
     environment: dict[str, str]
-    api: httpx.Client = field(default_factory=lambda: httpx.Client(base_url=API, timeout=30))
+    api: httpx.Client = field(default_factory=lambda: httpx.Client(base_url=API, timeout=120))
     steps: list[Step] = field(default_factory=list)
 
     def run(self, deployment: str, expected: str = "COMPLETED", **parameters: Any) -> None:
@@ -199,9 +200,10 @@ def lose_every_instance(demo: Demo) -> None:
 
 
 def ask_for_approval(demo: Demo) -> None:
-    """Prod is dev by another name here: one environment is enough to see that prod asks."""
+    """Prod is dev by another name here. The outage has spent its error budget: it wants a reason, and then a person."""
     demo._python("-m", "deployments.demo", "name-it-prod")
-    demo.run("run-command/prod", expected="PAUSED", commands=["uptime", "df -h /"])
+    demo.run("run-command/prod", expected="FAILED", commands=LOOK)
+    demo.run("run-command/prod", expected="PAUSED", commands=LOOK, despite="a look at the machines after the outage")
 
 
 def down() -> None:

@@ -6,7 +6,8 @@ Impact:   as the plan says; a plan that destroys or replaces a database, bucket,
           A database that was lost is not replaced by an empty one: recover_infrastructure brings it back.
 Rollback: rollback_infrastructure takes a commit back (P16); the state keeps its versions.
 
-Carries out P08, P09, P10, P11 (and D13, D28). The image that runs is kept: releases go through deploy_application.
+Carries out P08, P09, P10, P11 (and D13, D28), and P69 up to its restore: backup_replica = true in terraform.tfvars.
+The image that runs is kept: releases go through deploy_application.
 """
 
 from contextlib import nullcontext

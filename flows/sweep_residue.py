@@ -12,13 +12,16 @@ named too.
 
 from datetime import UTC, datetime
 
+from tasks import change_lock as lock
 from tasks import database_recovery as recovery
-from tasks import drill_undo, flow_runs, residue
+from tasks import drill_undo, emergency, flow_runs, residue
 from tasks.command_line import run
 from tasks.environment import EnvironmentName
 from tasks.procedure import procedure
 from tasks.report import phase, say
 from tasks.sweep_plan import plan_sweep
+
+NAME = "sweep-residue"
 
 
 @procedure
@@ -33,6 +36,7 @@ def sweep_residue(environment: EnvironmentName, include_unexpired: bool = False,
     with phase("check"):
         found = residue.find_residue(environment)
         drills = drill_undo.find_left_over(environment)
+        overdue = emergency.find_emergency(environment)
         runs = flow_runs.find_run_states(tuple(one.run_id for one in found))
     with phase("plan"):
         plan = plan_sweep(found, runs, datetime.now(UTC), include_unexpired=include_unexpired)
@@ -41,12 +45,17 @@ def sweep_residue(environment: EnvironmentName, include_unexpired: bool = False,
             say(line)
         for drill in drills:
             say(f"{drill} was left over; it is to be taken back")
+        if overdue:
+            say(f"{overdue}: {'over, to be taken back' if overdue.is_over else 'not over yet'}")
     if dry_run:
         return str(plan)
     with phase("apply"):
         begun = [one for one in plan.removable if residue.begin_removal(one)]
         residue.wait_until_gone(begun)
-        drill_undo.end_left_over(drills, "sweep-residue")
+        drill_undo.end_left_over(drills, NAME)
+        if overdue and overdue.is_over:
+            with lock.change_lock(environment, NAME):
+                say(emergency.end(overdue, adopted=False))
     with phase("verify"):
         plan.require_gone(residue.find_residue(environment))
         outcome = f"residue: 0, removed: {len(begun)}, left alone: {plan.left_alone}"

@@ -1,5 +1,6 @@
 """AWS Certificate Manager: the certificate of an environment's domain."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tasks import aws
+from tasks.errors import VerificationFailed
 from tasks.kinds import action, probe
+from tasks.waiting import wait_until
 
 if TYPE_CHECKING:
     from types_boto3_acm import ACMClient
 
 VALID = timedelta(days=365)
 RENEW_DAYS = 30
+RECORDS_SECONDS = 120
 # An expired one too: it is replaced in place, where the load balancer has it. Unasked, ACM lists RSA keys only.
 LISTED: Any = {
     "CertificateStatuses": ["ISSUED", "EXPIRED"],
@@ -80,6 +84,61 @@ def expire_self_signed(arn: str, after: timedelta) -> Certificate:
 @probe
 def describe_certificate(arn: str) -> Certificate:
     return _describe(arn)
+
+
+@action
+def request_public(domain_name: str) -> str:
+    """The ARN of a certificate that ACM itself issues and renews: the one that is there or asked for, or a new one."""
+    pages = (
+        _acm()
+        .get_paginator("list_certificates")
+        .paginate(CertificateStatuses=["ISSUED", "PENDING_VALIDATION"], Includes=LISTED["Includes"])
+    )
+    arns = [
+        c["CertificateArn"] for p in pages for c in p["CertificateSummaryList"] if c.get("DomainName") == domain_name
+    ]
+    for arn in arns:
+        if _acm().describe_certificate(CertificateArn=arn)["Certificate"]["Type"] == "AMAZON_ISSUED":
+            return arn
+    token = hashlib.sha256(domain_name.encode()).hexdigest()[:32]
+    asked = _acm().request_certificate(DomainName=domain_name, ValidationMethod="DNS", IdempotencyToken=token)
+    return asked["CertificateArn"]
+
+
+@probe
+def wait_until_records_known(arn: str) -> tuple[str, ...]:
+    """The DNS records that prove whose domain it is: ACM needs some seconds to think of them."""
+
+    def look() -> tuple[str, ...]:
+        found = _acm().describe_certificate(CertificateArn=arn)["Certificate"].get("DomainValidationOptions", [])
+        records = [one["ResourceRecord"] for one in found if "ResourceRecord" in one]
+        return tuple(f"{one['Name']} {one['Type']} {one['Value']}" for one in records)
+
+    return wait_until(
+        f"certificate {arn}", look, bool, timeout_seconds=RECORDS_SECONDS, expected="DNS records for its validation"
+    )
+
+
+@probe
+def wait_until_issued(arn: str, minutes: float) -> Certificate:
+    """
+    Raises:
+        VerificationFailed: ACM gave up on it, and says why.
+        WaitTimedOut: the records are not seen yet.
+    """
+
+    def is_issued(one: Certificate) -> bool:
+        if one.status not in ("PENDING_VALIDATION", "ISSUED"):
+            raise VerificationFailed(f"certificate {arn} is {one.status}, expected ISSUED: delete it and ask again")
+        return one.status == "ISSUED"
+
+    return wait_until(
+        f"certificate {arn}",
+        lambda: _describe(arn),
+        is_issued,
+        timeout_seconds=60 * minutes,
+        expected="ISSUED, once its DNS records are there",
+    )
 
 
 @probe

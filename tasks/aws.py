@@ -1,7 +1,7 @@
 """boto3 clients. Credentials, region and endpoint come from the standard AWS_* variables."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
 from threading import Lock
@@ -27,39 +27,47 @@ LOOKS = re.compile(
 _creating = Lock()  # boto3 clients may be shared by threads, but not created by two at once
 
 
-def client(service: str) -> Any:
-    """The process's one client of an AWS service."""
+def client(service: str, region: str | None = None) -> Any:
+    """The process's one client of an AWS service; of another region's, where one is given."""
     with _creating:
-        return _client(service)
+        return _client(service, region or REGIONS.get(service))
 
 
 @cache
-def _client(service: str) -> Any:
-    made = boto3.client(service, config=CONFIG, region_name=REGIONS.get(service))  # type: ignore[call-overload]
+def _client(service: str, region: str | None) -> Any:
+    made = boto3.client(service, config=CONFIG, region_name=region)  # type: ignore[call-overload]
     made.meta.events.register("before-send", _name_the_caller)
-    made.meta.events.register("before-call", _before_changes)
+    made.meta.events.register("before-parameter-build", _before_changes)
     return made
 
 
-def require_before_changes(demand: Callable[[], None]) -> None:
+Demand = Callable[[str, str, Mapping[str, Any]], None]
+
+
+def require_before_changes(demand: Demand) -> None:
     """From now on it is called before each call that would change something, and may raise why not."""
     _demands.append(demand)
 
 
-def forget_before_changes(demand: Callable[[], None]) -> None:
+def forget_before_changes(demand: Demand) -> None:
     if demand in _demands:
         _demands.remove(demand)
 
 
-_demands: list[Callable[[], None]] = []
-
-
-def _before_changes(model: Any, **_: Any) -> None:
-    """But for DynamoDB, in which the leases themselves are kept, and nothing else by us."""
-    if model.service_model.service_name == "dynamodb" or LOOKS.match(model.name):
-        return
+def ask_before_change(service: str, operation: str, parameters: Mapping[str, Any]) -> None:
+    """For what changes something by other means than boto3."""
     for demand in tuple(_demands):
-        demand()
+        demand(service, operation, parameters)
+
+
+_demands: list[Demand] = []
+
+
+def _before_changes(params: Mapping[str, Any], model: Any, **_: Any) -> None:
+    """But for DynamoDB, in which the leases themselves are kept, and nothing else by us."""
+    service = model.service_model.service_name
+    if service != "dynamodb" and not LOOKS.match(model.name):
+        ask_before_change(service, model.name, params)
 
 
 def _name_the_caller(request: Any, **_: Any) -> None:

@@ -64,7 +64,7 @@ class Lease:
     def begin(self) -> None:
         """From now on a renewal precedes each call of this process that would change AWS: a late writer's fails."""
         self._ended = threading.Event()
-        aws.require_before_changes(self.require_held)
+        aws.require_before_changes(self._before_change)
         keeper = threading.Thread(
             target=self.keep, args=(self.holder, self._ended), name=f"lease-{self.environment}", daemon=True
         )
@@ -83,6 +83,9 @@ class Lease:
                 " another run may have taken over"
             )
 
+    def _before_change(self, *_: object) -> None:
+        self.require_held()
+
     def keep(self, holder: Holder, ended: threading.Event) -> None:
         while not ended.wait(self.seconds / RENEWALS_PER_LEASE):
             try:
@@ -100,7 +103,7 @@ class Lease:
 
     def _stop(self) -> None:
         self._ended.set()
-        aws.forget_before_changes(self.require_held)
+        aws.forget_before_changes(self._before_change)
 
     @contextmanager
     def lent(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID
@@ -19,17 +20,21 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from tasks import break_glass
+
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_NOT_APPROVED = 3
 SERVER_STARTUP_SECONDS = 90
 REPORT = "report"
+BY_HAND = "print-next-command"
 
 
 def run(procedure: Flow[..., Any]) -> NoReturn:
     """Run `procedure` with the command line's parameters and end with 0 only when it completed."""
     shapes, given = procedure.parameters.properties, vars(_parser(procedure).parse_args())
     page: Path | None = given.pop(REPORT)
+    by_hand = given.pop(BY_HAND.replace("-", "_"), False)
     asked = {name: read_value(text, shapes[name]) for name, text in given.items() if text is not None}
     try:
         procedure.validate_parameters(asked)
@@ -41,10 +46,15 @@ def run(procedure: Flow[..., Any]) -> NoReturn:
             PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: SERVER_STARTUP_SECONDS,
         }
     ):
-        state: State[Any] = procedure(**asked, return_state=True)  # type: ignore[assignment]
+        with break_glass.stopping_before_changes() if by_hand else nullcontext() as stop:
+            state: State[Any] = procedure(**asked, return_state=True)  # type: ignore[assignment]
         if page:
             with get_client(sync_client=True) as client:
                 page.write_text(read_report(client, UUID(str(state.state_details.flow_run_id))) or "")
+    if stop and stop.command:
+        print(stop.command)  # noqa: T201
+        sys.stderr.write(f"{procedure.name}: run this by hand, then ask for the next one. Nothing was changed.\n")
+        sys.exit(0)
     sys.stderr.write(f"{procedure.name}: {state.name}{f' - {state.message}' if state.message else ''}\n")
     if state.is_cancelled():
         sys.exit(EXIT_NOT_APPROVED)
@@ -65,6 +75,10 @@ def _parser(procedure: Flow[..., Any]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(f"--{REPORT}", type=Path, metavar="FILE", help="where to write the run's report, as Markdown")
+    if procedure.name in break_glass.BY_HAND:
+        parser.add_argument(
+            f"--{BY_HAND}", action="store_true", help="say what to run by hand from here; change nothing"
+        )
     schema = procedure.parameters
     for name, shape in schema.properties.items():
         option = f"--{name.replace('_', '-')}"

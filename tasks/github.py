@@ -12,7 +12,7 @@ from prefect.blocks.system import Secret
 from prefect.variables import Variable
 from pydantic import SecretStr
 
-from tasks import git
+from tasks import aws, git
 from tasks.errors import PreconditionFailed, RunbookError
 from tasks.kinds import action, probe
 from tasks.report import say
@@ -117,10 +117,43 @@ def open_revert_pull_request(commit: str, title: str, body: str) -> str | None:
     if address := _find_open(repository, found, merged):
         say(f"pull request {address} takes {found.short} back already")
         return address
+    aws.ask_before_change("github", "open_revert_pull_request", {"commit": commit})
     text = f"{body}\n\nThis reverts commit {found.sha}."
     if merged and _is_whole(repository, found, merged["number"]):
         return _revert_by_github(repository, merged["node_id"], title, text)
     return _revert_by_branch(repository, found, title, text)
+
+
+@action
+def set_variable(name: str, value: str) -> bool:
+    """Give the workflows a variable, and read it again; False when GitHub is not set up here.
+
+    Raises:
+        GitHubRefused: the token may not write variables, or GitHub has another value afterwards.
+    """
+    repository = _configured()
+    if repository is None:
+        return False
+    variables, wanted = f"{repository.path}/actions/variables", {"name": name, "value": value}
+    aws.ask_before_change("github", "set_variable", wanted)
+    if _find_variable(repository, name) is None:
+        answer = repository.call("POST", variables, json=wanted)
+    else:
+        answer = repository.call("PATCH", f"{variables}/{name}", json=wanted)
+    if answer.is_error:
+        raise GitHubRefused(repository.refusal(f"variable {name}", answer))
+    if (found := _find_variable(repository, name)) != value:
+        raise GitHubRefused(f"variable {name} is {found!r} in {repository.name}, expected {value!r}")
+    return True
+
+
+def _find_variable(repository: Repository, name: str) -> str | None:
+    answer = repository.call("GET", f"{repository.path}/actions/variables/{name}")
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return None
+    if answer.is_error:
+        raise GitHubRefused(repository.refusal(f"variable {name}", answer))
+    return str(answer.json()["value"])
 
 
 def _configured() -> Repository | None:

@@ -14,7 +14,7 @@ FOLDER = "incident"
 
 @dataclass(frozen=True)
 class Incident:
-    """Times are ISO 8601; empty: not yet. `told` names the steps of the escalation that were taken."""
+    """Times are ISO 8601; empty: not yet."""
 
     id: str
     environment: str
@@ -25,7 +25,6 @@ class Incident:
     acknowledged_by: str = ""
     resolved_at: str = ""
     resolved_by: str = ""
-    told: tuple[str, ...] = ()
 
     @property
     def began(self) -> datetime:
@@ -69,6 +68,22 @@ def keep(incident: Incident, **changes: Any) -> Incident:
     return now
 
 
+def find_told(incident: Incident) -> dict[str, str]:
+    """Which steps of the escalation were taken, and when: each in a place of its own, so that no answer is lost."""
+    pages = aws.client("ssm").get_paginator("get_parameters_by_path")
+    path = parameter_name(incident.environment, f"{FOLDER}/{incident.id}/told")
+    return {
+        parameter["Name"].rpartition("/")[2]: parameter["Value"]
+        for page in pages.paginate(Path=path)
+        for parameter in page["Parameters"]
+    }
+
+
+def remember_told(incident: Incident, step: str, said: str) -> None:
+    name = parameter_name(incident.environment, f"{FOLDER}/{incident.id}/told/{step}")
+    aws.client("ssm").put_parameter(Name=name, Value=said, Type="String", Overwrite=True)
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
@@ -78,5 +93,4 @@ def _name(environment: str, incident_id: str) -> str:
 
 
 def _read(text: str) -> Incident:
-    found = json.loads(text)
-    return Incident(**{**found, "told": tuple(found["told"])})
+    return Incident(**json.loads(text))

@@ -18,7 +18,7 @@ from prefect.variables import Variable
 
 from tasks.errors import RunbookError
 from tasks.kinds import action
-from tasks.on_call import Priority, read_on_call
+from tasks.on_call import Priority, Step, read_on_call
 
 USUAL, PAGE = "notification-url", "notification-page"
 TOLD = "runbook_told"  # the Variable that remembers what was told, so that it is told once
@@ -102,6 +102,20 @@ def send(notice: Notice, now: datetime) -> str:
     now_told = "; ".join(str(step) for step in first if not step.after)
     _deliver(block, addresses, f"[{notice.priority}] {notice.title}", f"{notice.text[:LONGEST]}\n\n{now_told}")
     return f"told through {block}: {now_told}"
+
+
+def reach(step: Step, title: str, text: str) -> str:
+    """Tell the one person of a step of an escalation, through the pager unless a message is enough; where it went.
+
+    Raises:
+        NotTold: there is no address, or one did not take it.
+    """
+    block = PAGE if step.by != "message" and _addresses(PAGE) else USUAL
+    addresses = _addresses(block)
+    if not addresses:
+        raise NotTold(f"{step} was not told of {title}: Prefect has no Secret block {USUAL}, expected one")
+    _deliver(block, addresses, title, f"{text[:LONGEST]}\n\n{step}")
+    return f"{step}, through {block}"
 
 
 @action

@@ -33,6 +33,11 @@ class Step:
     answer_within: timedelta
     unless: Literal["acknowledged", "resolved"] | None
 
+    @property
+    def key(self) -> str:
+        """The same step, whoever is on call when its time comes."""
+        return f"{self.after.total_seconds():g}s-level-{self.level}-{self.by}"
+
     def __str__(self) -> str:
         wait = self.answer_within // timedelta(minutes=1)
         return f"level {self.level}: {self.who} by {self.by}, answers {f'within {wait} min' if wait else 'at once'}"
@@ -76,11 +81,12 @@ class OnCall:
         return Step(after, one["level"], who, one["by"], answer, one.get("unless"))
 
 
-def read_on_call(path: Path = DATA) -> OnCall:
+def read_on_call(path: Path | None = None) -> OnCall:
     """
     Raises:
         ValueError: a day without anybody, a day twice, or a priority without a path. Nobody would be told.
     """
+    path = path or DATA
     data = yaml.safe_load(path.read_text())
     days = [day for one in data["rota"] for day in one["days"]]
     if sorted(days) != sorted(DAYS):

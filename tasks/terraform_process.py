@@ -28,6 +28,10 @@ CONVENTIONAL_MIRRORS = (
 # Scrubbed, because a plan must not depend on what an operator's shell once exported.
 AMBIENT = ("TF_CLI_ARGS", "TF_LOG", "TF_WORKSPACE", "TF_DATA_DIR", "TF_INPUT", "TF_VAR_")
 GRACE_SECONDS = 120
+LOOKS = {(word,) for word in ("init", "output", "plan", "show", "validate", "version")} | {
+    ("state", "list"),
+    ("state", "pull"),
+}
 
 Event = dict[str, Any]
 
@@ -65,6 +69,8 @@ class TerraformProcess:
     ) -> Outcome:
         """Run `terraform COMMAND` to its end. Any exception on the way ends it by one SIGINT, so that it writes its
         state and releases its lock; a second signal would make it drop both."""
+        if (command, *arguments)[: 2 if command == "state" else 1] not in LOOKS:
+            aws.ask_before_change("terraform", command, {"arguments": arguments})
         process = self._start(command, arguments)
         watchdog = threading.Timer(timeout_seconds, _interrupt, [process])
         watchdog.start()

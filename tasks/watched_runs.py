@@ -78,9 +78,12 @@ def judge(deployment: Deployment, runs: Sequence[FlowRun], now: datetime) -> Ite
         runs: the deployment's runs that have begun, newest first.
     """
     ended = [run for run in runs if run.state_type in (*RED, StateType.COMPLETED)]
+    last_good = next((str(run.id) for run in ended if run.state_type == StateType.COMPLETED), "never")
     if ended and ended[0].state_type in RED:
         said = ended[0].state.message if ended[0].state else ""
-        yield _trouble("red", deployment, str(ended[0].id), f"{ended[0].name} ended {ended[0].state_name}: {said}")
+        # What is red every five minutes is one trouble; what a person started is one each time.
+        which = last_good if deployment.schedules else str(ended[0].id)
+        yield _trouble("red", deployment, which, f"{ended[0].name} ended {ended[0].state_name}: {said}")
     for run in runs:
         if run.state_type == StateType.RUNNING and now - _began(run) > max(FAR_BEYOND * deployment.expected, GRACE):
             text = f"{run.name} runs since {_clock(_began(run))}, expected to take {_minutes(deployment.expected)}"
@@ -91,7 +94,7 @@ def judge(deployment: Deployment, runs: Sequence[FlowRun], now: datetime) -> Ite
     due = last_due(deployment, now)
     if due and not any(_began(run) >= due for run in ended):
         text = f"was due {_clock(due)} and has not completed since, expected it to in {_minutes(deployment.expected)}"
-        yield _trouble("overdue", deployment, due.isoformat(), text)
+        yield _trouble("overdue", deployment, last_good, text)
 
 
 def last_due(deployment: Deployment, now: datetime) -> datetime | None:

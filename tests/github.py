@@ -31,6 +31,7 @@ class GitHub:
     refuses: str | None = None  # what GraphQL says instead of doing it
     failures: int = 0  # so many answers are 502
     comments: list[dict[str, Any]] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def add_pull(self, branch: str, **details: Any) -> dict[str, Any]:
         number = len(self.pulls) + 1
@@ -87,7 +88,20 @@ class GitHub:
         if found := re.fullmatch(r"/issues/comments/(\d+)", rest):
             self.comments[int(found[1]) - 1].update(content)
             return 200, self.comments[int(found[1]) - 1]
+        if rest.startswith("/actions/variables"):
+            return self._variable(rest.removeprefix("/actions/variables").strip("/"), content)
         return 404, {"message": "Not Found"}
+
+    def _variable(self, name: str, content: dict[str, Any] | None) -> Answer:
+        if not name and content:
+            self.variables[content["name"]] = content["value"]
+            return 201, {}
+        if name not in self.variables:
+            return 404, {"message": "Not Found"}
+        if content is None:
+            return 200, {"name": name, "value": self.variables[name]}
+        self.variables[name] = content["value"]
+        return 204, None
 
     def _comment(self, issue: int, content: dict[str, Any], author: str = "github-actions[bot]") -> Answer:
         number = len(self.comments) + 1

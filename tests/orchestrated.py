@@ -6,15 +6,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).parents[1]
-STARTUP_SECONDS = 180
+STARTUP_SECONDS = 300
+STOP_SECONDS = 30
+PATIENCE_SECONDS = 180  # a busy machine has SQLite wait
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -50,12 +53,16 @@ def running_server(home: Path, **settings: str) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_SECONDS)
 
 
 @contextmanager
 def running_worker(environment: Mapping[str, str], limit: int = 20) -> Iterator["subprocess.Popen[bytes]"]:
-    """Its whole process group is killed at the end, and may be killed before."""
+    """It is lost at the end, and may be lost before."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "runbook", "--type", "process"]
     process = subprocess.Popen(
         [*command, "--limit", str(limit)],
@@ -68,16 +75,21 @@ def running_worker(environment: Mapping[str, str], limit: int = 20) -> Iterator[
     try:
         yield process
     finally:
-        kill_group(process)
+        lose(process)
 
 
-def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """What the loss of a machine does to a worker and its runs."""
+def lose(worker: "subprocess.Popen[bytes]") -> None:
+    """What the loss of a machine does to a worker and its runs, each of which is in a process group of its own."""
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait(30)
+        family = [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        family = []
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            pass
+    worker.wait(STOP_SECONDS)
 
 
 def register(environment: Mapping[str, str]) -> str:
@@ -92,7 +104,7 @@ class Api:
     """The server as a client of its REST interface sees it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._http = httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=60)
+        self._http = httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=PATIENCE_SECONDS)
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path).json()
@@ -131,14 +143,14 @@ class Api:
         )
         return str(found[0]["data"])
 
-    def wait_for(self, run: str, *states: str, seconds: float = 180) -> dict[str, Any]:
-        """Until the run is in one of these states, by type or name."""
+    def wait_for(self, run: str, *states: str, seconds: float = 180, never: Sequence[str] = ENDED) -> dict[str, Any]:
+        """Until the run is in one of these states, by type or name; it never is in one of the others meanwhile."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = self.run(run)
             if {found["state_type"], found["state_name"]} & set(states):
                 return found
-            assert found["state_type"] not in ENDED, f"{found['name']} ended {found['state']}, expected {states}"
+            assert found["state_type"] not in never, f"{found['name']} ended {found['state']}, expected {states}"
             time.sleep(0.5)
         raise TimeoutError(f"{found['name']} is {found['state_name']} after {seconds} s, expected {states}")
 

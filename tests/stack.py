@@ -96,11 +96,11 @@ class Stack:
             time.sleep(0.1)
         return DRILL
 
-    def wait_until(self, is_so: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + SERVING_SECONDS
+    def wait_until(self, is_so: Callable[[], Any], seconds: float = SERVING_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"it did not become so in {SERVING_SECONDS} s")
+                raise TimeoutError(f"it did not become so in {seconds} s")
             time.sleep(0.1)
 
     def wait_until_serving(self, count: int) -> None:

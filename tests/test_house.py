@@ -77,6 +77,15 @@ def test_a_change_waits_for_the_one_before_it() -> None:
             assert entry["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}, entry
 
 
+def test_a_change_and_a_look_that_takes_long_is_listened_for_when_its_worker_dies() -> None:
+    (trigger,) = (one for entry in DEPLOYMENTS for one in entry.get("triggers", ()) if one["name"] == "silent-run")
+    heard = {tag.removeprefix("prefect.tag.") for tag in trigger["match_related"]["prefect.resource.id"]}
+    for entry in DEPLOYMENTS:
+        (minutes,) = (int(tag[9:-1]) for tag in entry["tags"] if tag.startswith("expected:"))
+        if "impact:none" not in entry["tags"] or minutes >= 15:
+            assert heard & set(entry["tags"]), entry
+
+
 @pytest.mark.parametrize("entry", [e for e in DEPLOYMENTS if "patch_instances" in e["entrypoint"]], ids=str)
 def test_patches_begin_inside_the_maintenance_window(entry: dict[str, Any]) -> None:
     """Sunday 02:00-05:00 UTC, early enough to end in it."""

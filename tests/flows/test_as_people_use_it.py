@@ -10,6 +10,7 @@ from tests.orchestrated import Api, running_worker
 from tests.stack import Stack, mirror_as_prod
 
 pytestmark = pytest.mark.lab
+AUTOMATION_SECONDS = 120
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_an_alarm_that_is_raised_starts_one_diagnosis_by_automation_however_ofte
     for told in ("told", "told already"):
         watched = api.wait_for(api.start("watch-alarms/dev"), "COMPLETED")
         assert f"UTC: {told}\n" in api.report(watched["id"])
-    stack.wait_until(lambda: diagnoses(api, alarm))
+    stack.wait_until(lambda: diagnoses(api, alarm), AUTOMATION_SECONDS)
     (diagnosis,) = diagnoses(api, alarm)
     ended = api.wait_for(diagnosis, "COMPLETED", "FAILED")
     assert f"asked for because {alarm} is in ALARM since" in api.report(ended["id"])

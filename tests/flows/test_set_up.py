@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+
 from flows.set_up_account import set_up_account
 from flows.set_up_certificate import set_up_certificate
 
@@ -44,7 +46,14 @@ def test_a_certificate_is_made_once(account: dict[str, Any], client: Callable[[s
     assert found["DomainName"] == "dev.demo-flask-app.example.com"
 
 
-def test_prod_gets_no_self_signed_certificate(account: dict[str, Any], client: Callable[[str], Any]) -> None:
-    state = set_up_certificate("prod", return_state=True)  # type: ignore[call-overload]
-    assert state.is_failed()
-    assert client("acm").list_certificates(Includes=ANY_KEY)["CertificateSummaryList"] == []
+def test_prod_asks_acm_once_tells_the_dns_records_and_goes_on_waiting_until_it_is_issued(
+    account: dict[str, Any], client: Callable[[str], Any], prefect_server: str
+) -> None:
+    waiting = set_up_certificate("prod", wait_minutes=0, return_state=True)  # type: ignore[call-overload]
+    assert waiting.is_failed()
+    assert "expected ISSUED, once its DNS records are there" in str(waiting.result(raise_on_failure=False))
+    page = httpx.get(f"{prefect_server}/artifacts/set-up-certificate-prod/latest").raise_for_status().json()["data"]
+    assert " CNAME " in page
+    arn = set_up_certificate("prod")
+    (found,) = client("acm").list_certificates(Includes=ANY_KEY)["CertificateSummaryList"]
+    assert (found["CertificateArn"], found["Status"], found["Type"]) == (arn, "ISSUED", "AMAZON_ISSUED")

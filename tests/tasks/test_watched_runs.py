@@ -76,6 +76,20 @@ def test_a_later_success_ends_the_trouble() -> None:
     assert kinds(deployment(), run(StateType.COMPLETED, NOW - timedelta(hours=1)), failed) == []
 
 
+def test_what_is_red_or_missing_again_and_again_is_one_trouble_until_it_was_well() -> None:
+    def keys(of: Deployment, now: datetime, *runs: FlowRun) -> list[str]:
+        return [trouble.key for trouble in judge(of, runs, now)]
+
+    often = deployment(CronSchedule(cron="*/5 * * * *", timezone="UTC"))
+    first, second = (run(StateType.FAILED, NOW - timedelta(minutes=minutes)) for minutes in (10, 5))
+    good = run(StateType.COMPLETED, NOW - timedelta(hours=20))
+    assert keys(often, NOW, second, first, good) == keys(often, NOW, first, good)
+    later = NOW + timedelta(hours=9)
+    assert len(keys(often, later, first, good)) == 2
+    assert keys(often, later, first, good) == keys(often, later + timedelta(minutes=10), second, first, good)
+    assert keys(deployment(), NOW, second, first) != keys(deployment(), NOW, first)
+
+
 def test_a_deployment_without_a_schedule_is_never_overdue() -> None:
     assert kinds(deployment()) == []
     assert kinds(deployment(FIRST_MONDAY)) == ["overdue"]
