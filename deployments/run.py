@@ -20,6 +20,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from prefect.utilities.urls import url_for
 
+from tasks.approval import plan_of
 from tasks.command_line import EXIT_FAILED, EXIT_NOT_APPROVED, EXIT_WRONG_USE, read_report, read_value
 from tasks.errors import NotApproved
 
@@ -132,7 +133,7 @@ def tell(line: str) -> None:
 
 def _describe(run: FlowRun, state: State[Any]) -> str:
     if state.is_paused():
-        plan = str(state.state_details.pause_key or "").removeprefix("approve-")
+        plan = plan_of(state.state_details.pause_key)
         return (
             f"{state.name}: waits for a person. Approve it in the UI, or: python -m deployments.approve {run.id} {plan}"
         )

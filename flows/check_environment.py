@@ -4,7 +4,7 @@ When:     after any change, in the morning, by itself when a critical alarm is r
 Impact:   none, it only looks.
 Rollback: nothing to undo.
 
-Carries out P09 and P65.
+Carries out P09 and P65, and says of P69 whether the backups' replica is there and how far behind.
 """
 
 from prefect.futures import wait

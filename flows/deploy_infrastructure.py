@@ -6,7 +6,8 @@ Impact:   as the plan says; a plan that destroys or replaces a database, bucket,
           A database that was lost is not replaced by an empty one: recover_infrastructure brings it back.
 Rollback: rollback_infrastructure takes a commit back (P16); the state keeps its versions.
 
-Carries out P08, P09, P10, P11 (and D13, D28). The image that runs is kept: releases go through deploy_application.
+Carries out P08, P09, P10, P11 (and D13, D28), and P69 up to its restore: backup_replica = true in terraform.tfvars.
+The image that runs is kept: releases go through deploy_application.
 """
 
 from contextlib import nullcontext
@@ -84,7 +85,8 @@ def _deploy(
         if not plan.is_empty:
             with phase("approve"):
                 gate.require_allowed(environment, risk="high", despite=despite)
-                approval.require_approval(environment, plan.hash, plan.table(), approved_plan)
+                people = 2 if allow_loss else 1
+                approval.require_approval(environment, plan.hash, plan.table(), approved_plan, people)
             with lock.change_lock(environment, "deploy-infrastructure") as lease, phase("apply"):
                 infrastructure.require_unmoved(inputs)
                 gate.enter(environment, risk="high", despite=despite)

@@ -48,7 +48,7 @@ def fail_over_database(environment: EnvironmentName, approved_plan: PlanHash = N
         return plan.hash
     if known is None:
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people=2)
     with lock.change_lock(environment, NAME) as lease, downtime.watch(where) as watch:
         with phase("apply"):
             gate.enter(environment, purpose="cure")

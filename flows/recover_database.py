@@ -97,7 +97,7 @@ def recover_database(
         return plan.hash
     if not plan.begun_at:
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people=2)
     with lock.change_lock(environment, NAME) as lease:
         if not plan.begun_at:
             with phase("gate"):

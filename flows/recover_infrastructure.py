@@ -82,7 +82,7 @@ def recover_infrastructure(
         say("nothing is lost")
     else:
         with phase("approve"):
-            approval.require_approval(environment, recovery.hash, "\n".join(recovery.lines()), approved_plan)
+            approval.require_approval(environment, recovery.hash, "\n".join(recovery.lines()), approved_plan, people=2)
         _recover(recovery)
     with phase("verify"):
         infrastructure.require_serving(environment)

@@ -48,7 +48,7 @@ def retire_database(
     if plan.resource_id:
         with phase("approve"):
             gate.require_allowed(environment, risk="high", despite=despite)
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people=2)
         with lock.change_lock(environment, "retire-database") as lease, phase("apply"):
             gate.enter(environment, risk="high", despite=despite)
             retirement.take_final_snapshot(plan, environment)

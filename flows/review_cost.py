@@ -12,15 +12,27 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks import cost_events, cost_html, cost_page, month, notification, price_list, spending
+from tasks import (
+    advice,
+    compute_optimizer,
+    cost_events,
+    cost_html,
+    cost_optimization_hub,
+    cost_page,
+    month,
+    notification,
+    price_list,
+    recommendations_egress,
+    spending,
+)
 from tasks.command_line import run
-from tasks.cost_optimization_hub import list_advice
 from tasks.cost_page import Review
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.ledger_update import update_ledger
 from tasks.procedure import procedure
 from tasks.recommendations import find_recommendations
-from tasks.report import phase, say
+from tasks.report import phase, say, show
+from tasks.scorecard import as_image
 
 
 @procedure
@@ -46,12 +58,17 @@ def review_cost(
         prices = price_list.read_prices(where.backup_bucket, where.region)
         events = cost_events.find_events(where, chosen, prices)
         found = find_recommendations(where, prices)
-        advice, unused = list_advice(where.region)
+        hub, no_hub = cost_optimization_hub.list_advice(where.region)
+        optimizer, no_optimizer = compute_optimizer.list_advice()
+        way_out = recommendations_egress.compare(where.environment, prices)
         ledger = update_ledger(where, found, spent)
     with phase("report"):
         limit = None if budget is None else Decimal(str(budget))
-        notes = [one for one in (str(prices), unused) if one]
-        review = Review(environment, spent, events, found, advice, ledger, notes, limit)
+        notes = [one for one in (*found.blind, str(prices), no_hub, no_optimizer, way_out) if one]
+        told = advice.merge(hub, optimizer)
+        review = Review(environment, spent, events, found.recommendations, told, ledger, notes, limit)
+        for title, picture in cost_html.pictures(review):
+            show(as_image(picture, title))
         for line in cost_page.lines(review):
             say(line)
         kept = cost_html.keep_page(where, review)

@@ -70,7 +70,8 @@ def _take_back(
                 return plan.hash
             if not plan.is_empty:
                 with phase("approve"):
-                    approval.require_approval(environment, plan.hash, plan.table(), approved_plan)
+                    people = 2 if allow_loss else 1
+                    approval.require_approval(environment, plan.hash, plan.table(), approved_plan, people)
             with lock.change_lock(environment, NAME) as lease:
                 if not plan.is_empty:
                     with phase("apply"):

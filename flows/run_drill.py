@@ -39,6 +39,8 @@ from tasks.report import phase, say, show
 from tasks.scenarios import SCENARIOS, ScenarioName
 
 NAME = "run-drill"
+# Those that ask two people in production; a drill that starts one does too.
+TWO_PEOPLE = (fail_over_database.name, recover_database.name, recover_infrastructure.name)
 Choice = Literal["suggested", ScenarioName]
 RECOVERIES: dict[str, Flow[..., Any]] = {
     one.name: one
@@ -87,7 +89,8 @@ def run_drill(
         if dry_run:
             return plan.hash
         with phase("approve"):
-            approval.require_approval(environment, plan.hash, str(plan), approved_plan)
+            people = 2 if one.recovery and one.recovery.procedure in TWO_PEOPLE else 1
+            approval.require_approval(environment, plan.hash, str(plan), approved_plan, people)
     with change_lock(environment, NAME) as lease, lease.lent():
         if journal is None:
             _require_unchanged(one, where, radius)
@@ -188,28 +191,20 @@ def _recover(one: Scenario, journal: Journal, lease: Lease) -> None:
         if one.recovery is None:
             drill_watch.wait_until_so(situation, one.is_recovered, one.abort, "it to heal by itself")
         else:
-            ended: State[Any] = RECOVERIES[one.recovery.procedure](**asked, return_state=True)  # type: ignore[assignment]
-            _require_ended(one.recovery, ended)
+            _start(one.recovery.procedure, asked, one.recovery)
         journal.mark("restored")
 
 
 def _decide(recovery: Recovery, situation: Situation) -> dict[str, Any]:
     environment = situation.environment.environment
-    return _approved(recovery.procedure, {"environment": environment, **recovery.parameters(situation)})
+    return {"environment": environment, **recovery.parameters(situation)}
 
 
-def _approved(procedure: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """A procedure's parameters; its plan was approved with the drill's, so nobody is asked in the middle."""
-    flow = RECOVERIES[procedure]
-    if asked["environment"] in approval.APPROVED_BY_POLICY or "approved_plan" not in flow.parameters.properties:
-        return asked
-    return {**asked, "approved_plan": flow(**asked, dry_run=True)}
-
-
-def _start(procedure: str, parameters: Mapping[str, Any]) -> None:
-    """For an undo that takes a procedure."""
-    ended: State[Any] = RECOVERIES[procedure](**_approved(procedure, dict(parameters)), return_state=True)  # type: ignore[assignment]
-    _require_ended(Recovery(procedure), ended)
+def _start(procedure: str, parameters: Mapping[str, Any], how: Recovery | None = None) -> None:
+    """For a recovery, or an undo that takes a procedure: approved with the drill, so nobody is asked in the middle."""
+    with approval.covered(NAME):
+        ended: State[Any] = RECOVERIES[procedure](**parameters, return_state=True)  # type: ignore[assignment]
+    _require_ended(how or Recovery(procedure), ended)
 
 
 def _require_ended(recovery: Recovery, state: State[Any]) -> None:

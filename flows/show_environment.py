@@ -4,10 +4,10 @@ When:     you need a name, an address or an id.
 Impact:   none, it only looks. Sensitive values are named, never shown.
 Rollback: nothing to undo.
 
-Carries out P02, P87 and P88.
+Carries out P02, P87 and P88; of P69 it tells the command that restores the backups' replica.
 """
 
-from tasks import autoscaling, launch_template, terraform
+from tasks import autoscaling, backup_replica, launch_template, terraform
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
 from tasks.procedure import procedure
@@ -23,10 +23,15 @@ def show_environment(environment: EnvironmentName, resources: bool = False) -> d
         resources: Also list the resources in Terraform's state, which takes some seconds.
     """
     with phase("settings"):
-        for name, value in terraform.read_settings(environment).items():
+        settings = terraform.read_settings(environment)
+        for name, value in settings.items():
             say(f"{name}: {value}")
+        where = describe_environment(environment)
+    with phase("backup replica"):
+        for line in backup_replica.tell(where, settings["db_instance_class"]):
+            say(line)
     with phase("instances"):
-        group = autoscaling.describe_group(describe_environment(environment).asg_name)
+        group = autoscaling.describe_group(where.asg_name)
         running = launch_template.describe_version(group.template_id, group.template_version)
         say(f"{group.name} runs {running.image} ({running})")
         for instance in group.instances:

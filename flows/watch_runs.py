@@ -10,7 +10,7 @@ not tell of itself: watch those from outside.
 
 from datetime import UTC, datetime
 
-from tasks import notification, on_call, watched_runs
+from tasks import expired_approvals, notification, on_call, watched_runs
 from tasks.command_line import run
 from tasks.notification import Notice
 from tasks.on_call import Priority
@@ -27,6 +27,9 @@ def watch_runs() -> str:
         say(f"on call: {on_call.read_on_call().shift(now)}")
         troubles = watched_runs.find_troubles(now)
         say(f"{len(troubles)} troubles")
+    with phase("end what nobody approved"):
+        for line in expired_approvals.end_expired(now):
+            say(line)
     with phase("tell"):
         notices = [Notice(one.key, plan_priority(one), f"{one.deployment}: {one.kind}", one.text) for one in troubles]
         for line in notification.tell(notices):

@@ -12,10 +12,13 @@ AWS_TIME = "%Y-%m-%dT%H:%M:%S.%f"
 
 
 def age(days: float) -> dict[str, int]:
-    """Volumes, snapshots, load balancers and manual database snapshots were made that much earlier."""
+    """Disks, snapshots, our images, load balancers and manual database snapshots were made that much earlier."""
     ec2, by = ec2_backends[ACCOUNT][REGION], timedelta(days=days)
     for volume in ec2.volumes.values():
         volume.create_time -= by
+    for image in ec2.amis.values():
+        if image.owner_id == ACCOUNT:
+            image.creation_date -= by
     own = [one for one in ec2.snapshots.values() if one.from_ami is None]  # moto counts Amazon's images as ours
     for snapshot in own:
         snapshot.start_time -= by

@@ -10,6 +10,7 @@ from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
 from lab.alarm_history import remember
+from lab.alarm_mutes import is_muted
 from lab.lab import Lab
 
 ACTIONS = {"ALARM": "alarm_actions", "OK": "ok_actions", "INSUFFICIENT_DATA": "insufficient_data_actions"}
@@ -17,7 +18,7 @@ ACTIONS = {"ALARM": "alarm_actions", "OK": "ok_actions", "INSUFFICIENT_DATA": "i
 
 def act(lab: Lab, backend: Any, alarm: Any, before: str) -> None:
     """Scaling policies follow the state by themselves: lab.scaling_policies."""
-    if not alarm.actions_enabled:
+    if not alarm.actions_enabled or is_muted(backend, alarm):
         return
     message = json.dumps(message_of(backend, alarm, before))
     for arn in getattr(alarm, ACTIONS[alarm.state_value]) or []:

@@ -7,7 +7,7 @@ from typing import Any
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.utils import utcnow
 
-from lab import alarm_actions
+from lab import alarm_actions, alarm_mutes
 from lab.alarm_actions import stamp
 from lab.alarm_datapoints import condition_of, datapoints, has_too_few_samples, period_of
 from lab.alarm_evaluation import Datapoint, Verdict, evaluate
@@ -31,6 +31,9 @@ class AlarmStates:
         is_new_minute, self._minute = self._minute != self.lab.minutes.count, self.lab.minutes.count
         for _, _, backend in cloudwatch_backends.iter_backends():
             alarms = list(backend.alarms.values())
+            for alarm in alarm_mutes.unmuted(backend):
+                if alarm.state_value == "ALARM":
+                    alarm_actions.act(self.lab, backend, alarm, alarm.state_value)
             for alarm in alarms if is_new_minute else []:
                 if not alarm.rule:
                     self._evaluate(backend, alarm)

@@ -8,7 +8,7 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
-from lab import alarm_history
+from lab import alarm_history, alarm_mutes
 from lab.alarm_evaluation import COMPARISONS
 from lab.alarm_history import remember
 from lab.alarm_rule import STATES, BadRule, parse
@@ -29,6 +29,7 @@ STATE_FIELDS = (
 
 def install(states: AlarmStates) -> None:
     alarm_history.install()
+    alarm_mutes.install(states.lab.clock)
 
     @around(Alarm, "__init__")
     def init(original: Method, self: Any, *args: Any, **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from moto.ce.responses import CostExplorerResponse
 
-from lab.cost_history import CostHistory
+from lab.cost_history import CostHistory, Series
 from lab.cost_query import Query, answer, first_of_next, invalid, period
 from lab.extend import AWSError, operation
 from lab.lab import Lab
@@ -43,6 +43,10 @@ class CostExplorer:
 
     def reset(self) -> None:
         self.history = CostHistory()
+
+    def add(self, series: list[Series]) -> dict[str, int]:
+        self.history.series.extend(series)
+        return {"series": len(self.history.series)}
 
     def tell(self, told: Mapping[str, Any]) -> dict[str, int]:
         self.history = CostHistory.read(told)

@@ -43,7 +43,10 @@ class Series:
 
 @dataclass
 class CostHistory:
-    """`final_until`: from that day on, what is told is an estimate; by default from the first of this month on."""
+    """`final_until`: from that day on, what is told is an estimate; by default from the first of this month on.
+
+    `page_groups`: how many groups a page holds; AWS tells no number.
+    """
 
     enabled: bool = True
     series: list[Series] = field(default_factory=list)
@@ -51,6 +54,7 @@ class CostHistory:
     final_until: date = field(default_factory=lambda: datetime.now(UTC).date().replace(day=1))
     monitors: list[dict[str, Any]] = field(default_factory=list)
     anomalies: list[dict[str, Any]] = field(default_factory=list)
+    page_groups: int = 5_000
 
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> "CostHistory":
@@ -58,7 +62,7 @@ class CostHistory:
         Raises:
             ValueError, KeyError, TypeError: it is no history.
         """
-        given = {name: told[name] for name in ("enabled", "monitors", "anomalies") if name in told}
+        given = {name: told[name] for name in ("enabled", "monitors", "anomalies", "page_groups") if name in told}
         if "final_until" in told:
             given["final_until"] = date.fromisoformat(told["final_until"])
         if "active_tags" in told:

@@ -15,7 +15,6 @@ from lab.extend import AWSError
 
 MOST_GROUPINGS = 2
 MONTHS_KEPT = 14  # unless an account asks for more
-PAGE_GROUPS = 5_000  # AWS tells no number
 Sums = dict[tuple[str, ...], dict[str, tuple[int, str]]]
 
 
@@ -58,7 +57,7 @@ def answer(history: CostHistory, query: Query) -> dict[str, Any]:
     series = [one for one in history.series if holds(history, query.condition, one)]
     keys = [tuple(key_of(history, one, *grouping) for grouping in query.groupings) for one in series]
     results: list[dict[str, Any]] = []
-    seen, left = 0, PAGE_GROUPS
+    seen, left = 0, history.page_groups
     for start, end in query.periods():
         sums = _sums(query, series, keys, start, end)
         groups = [] if not query.groupings else [_group(key, sums[key]) for key in sorted(sums)]
@@ -75,8 +74,8 @@ def answer(history: CostHistory, query: Query) -> dict[str, Any]:
     found: dict[str, Any] = {"ResultsByTime": results, "DimensionValueAttributes": []}
     if query.groupings:
         found["GroupDefinitions"] = [{"Type": kind, "Key": key} for kind, key in query.groupings]
-    if seen > query.offset + PAGE_GROUPS:
-        found["NextPageToken"] = _token(query.offset + PAGE_GROUPS, query.fingerprint)
+    if seen > query.offset + history.page_groups:
+        found["NextPageToken"] = _token(query.offset + history.page_groups, query.fingerprint)
     return found
 
 

@@ -68,6 +68,7 @@ class ElasticLoadBalancing:
                 words = f"A load balancer with the same name '{name}' exists, but with different settings"
                 raise AWSError("DuplicateLoadBalancerName", words)
             balancer = original(backend, name, *args, **kwargs)
+            balancer.scheme = balancer.scheme or "internet-facing"
             if balancer.type == "application":
                 self._give_address(balancer)
             return balancer

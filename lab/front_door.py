@@ -22,6 +22,7 @@ from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import HTTPException
 
+from lab import cbor
 from lab.faults import Fault, Faults
 
 Environ = dict[str, Any]
@@ -37,6 +38,8 @@ SIGNING_NAMES = {
     "states": "stepfunctions",
 }
 CALLS_KEPT = 50_000
+CBOR_HEADERS = [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")]
+RPC_PATH = re.compile(r"/service/\w+/operation/(\w+)")
 CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/]+)/([^/]+)/")
 INTERNAL_FAILURE = "The request processing has failed because of an unknown error, exception or failure."
 
@@ -105,14 +108,18 @@ class FrontDoor:
         return hang_up(environ) if fault and fault.kind == "lost-response" else body
 
     def _ask_own(self, environ: Environ, start: StartResponse, service: str, operation: str) -> Iterable[bytes]:
-        """The answer of a JSON service that moto lacks."""
-        asked = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
+        """The answer of a service that moto lacks. What is asked in CBOR is asked for without conditions."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        asked = {} if _speaks_cbor(environ) else json.loads(body or "{}")
         region = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         try:
             with self._lock:
                 found = self._own[service](operation.partition(":")[2], region.group(2) if region else "", asked)
         except ServiceException as error:
             return refuse(environ, start, service, error.code, error.message, 400)
+        if _speaks_cbor(environ):
+            start("200 OK", CBOR_HEADERS)
+            return [cbor.encode(found)]
         start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
         return [json.dumps(found).encode()]
 
@@ -155,6 +162,8 @@ def identify(environ: Environ) -> tuple[str, str, str]:
     service = SIGNING_NAMES.get(signing_name, signing_name)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return access_key, service, target.split(".")[-1]
+    if called := RPC_PATH.fullmatch(environ.get("PATH_INFO", "")):
+        return access_key, service, called[1]
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
@@ -183,6 +192,9 @@ def refuse(
 ) -> Iterable[bytes]:
     """An AWS error in the wire format that the client of this service expects."""
     request_id = str(uuid.uuid4())
+    if _speaks_cbor(environ):
+        start(f"{status} Refused", CBOR_HEADERS)
+        return [cbor.encode({"__type": code, "message": message})]
     if _speaks_json(environ, service):
         kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message})
     else:
@@ -191,6 +203,10 @@ def refuse(
     headers = [("Content-Type", kind), ("Content-Length", str(len(data))), ("x-amzn-RequestId", request_id)]
     start(f"{status} Refused", headers)
     return [data]
+
+
+def _speaks_cbor(environ: Environ) -> bool:
+    return bool(environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor")
 
 
 def _speaks_json(environ: Environ, service: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lab.clock import Clock, Minutes
+from lab.compute_optimizer import ComputeOptimizer
 from lab.faults import Faults
 from lab.network import Network
 from lab.optimization_hub import OptimizationHub
@@ -49,6 +50,7 @@ class Lab:
     quotas: Quotas = field(default_factory=Quotas)
     prices: PriceLists = field(default_factory=PriceLists)
     hub: OptimizationHub = field(default_factory=OptimizationHub)
+    optimizer: ComputeOptimizer = field(default_factory=ComputeOptimizer)
     # Clear while the lab forgets everything: no tick and no request sees a half-stopped world.
     awake: threading.Event = field(default_factory=threading.Event)
     minutes: Minutes = field(init=False)

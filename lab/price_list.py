@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from lab.extend import AWSError
@@ -28,6 +29,12 @@ class PriceLists:
 
     def forget(self) -> None:
         self._products = {}
+
+    def find(self, service: str, usage_type: str) -> Decimal | None:
+        """What one unit costs, if that was told."""
+        products = self._products.get(service, ())
+        found = (one["dollars"] for one in products if one["attributes"]["usagetype"] == usage_type)
+        return next((Decimal(one) for one in found), None)
 
     def answer(self, operation: str, region: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         if region != REGION:

@@ -21,6 +21,7 @@ from lab import (
     rds_modify,
     rds_operations,
     rds_parameter_groups,
+    rds_replicas,
     rds_restores,
     rds_snapshots,
 )
@@ -32,6 +33,7 @@ from lab.rds_backups import AutomatedBackups
 from lab.rds_exports import Exports
 from lab.rds_instances import Instance, utc_now
 from lab.rds_metrics import Metrics
+from lab.rds_replicas import ReplicatedBackups
 
 
 class RDS:
@@ -41,6 +43,8 @@ class RDS:
         self.instances: dict[str, Instance] = {}
         # What deleted instances left to be restored from.
         self.retained: list[AutomatedBackups] = []
+        # What was copied into other Regions.
+        self.replicas: list[ReplicatedBackups] = []
         self._template: Cluster | None = None
         self._template_lock = threading.Lock()
         self._exports = Exports(lab, self._template_password)
@@ -54,6 +58,7 @@ class RDS:
         rds_operations.install(self.lab, self._find, self._add)
         rds_snapshots.install(self.lab, self._find)
         rds_automated_backups.install(self._automated_backups, self._forget)
+        rds_replicas.install(self.lab, self._find, self.replicas)
         rds_restores.install(self.lab, self._find, self._add, self._automated_backups)
         rds_modify.install(self._find)
         rds_events.install(self._find)
@@ -72,6 +77,8 @@ class RDS:
                 rds_archiving.ship_when_due(instance)
         for backups in self._automated_backups():
             backups.expire(utc_now())
+        for replica in self.replicas:
+            rds_replicas.copy_when_due(self.lab, replica)
         rds_snapshots.tick()
         self._measure_once_a_minute()
 
@@ -108,12 +115,17 @@ class RDS:
             instances = list(self.instances.values())
             self.instances.clear()
             self.retained.clear()
+            replicas = list(self.replicas)
+            self.replicas.clear()
+        for replica in replicas:
+            replica.over.set()
         for instance in instances:
             instance.gone.set()
             instance.forgotten.set()
         with ThreadPoolExecutor(8) as workers:
             list(workers.map(Instance.bury, instances))
-        for folder in (*self.lab.folder("rds").glob("db-*"), self.lab.folder("rds-snapshots")):
+        made = [self.lab.folder(name) for name in ("rds-snapshots", "rds-replicas")]
+        for folder in (*self.lab.folder("rds").glob("db-*"), *made):
             shutil.rmtree(folder, ignore_errors=True)
 
     def status(self) -> dict[str, Any]:
@@ -134,10 +146,13 @@ class RDS:
         return self.instances[db.dbi_resource_id]
 
     def _automated_backups(self) -> list[AutomatedBackups]:
-        return [*(each.backups for each in self.instances.values()), *self.retained]
+        return [*(each.backups for each in self.instances.values()), *self.retained, *self.replicas]
 
     def _forget(self, backups: AutomatedBackups) -> None:
-        self.retained.remove(backups)
+        if isinstance(backups, ReplicatedBackups):
+            self.replicas.remove(backups)
+        else:
+            self.retained.remove(backups)
         backups.end()
 
     def _add(self, db: Any) -> Instance:
@@ -198,6 +213,11 @@ class RDS:
             instance = real(db)
             return instance.backups.window[1] if instance and instance.backups.window else None
 
+        def replications(db: Any) -> list[dict[str, str]]:
+            instance = known.get(db.dbi_resource_id)
+            return instance.backups.replications if instance else []
+
+        DBInstance.db_instance_automated_backups_replications = property(replications)
         DBInstance.endpoint = property(endpoint)
         DBInstance.address = property(lambda db: (endpoint(db) or {}).get("Address"))
         DBInstance.db_parameter_group_status_list = property(groups)

@@ -23,27 +23,27 @@ def install(every: All, forget: Callable[[AutomatedBackups], None]) -> None:
 
     @operation(RDSResponse, "DescribeDBInstanceAutomatedBackups")
     def describe_db_instance_automated_backups(self: Any) -> dict[str, Any]:
-        found = _wanted(self, [each for each in every() if each.exist and each.db.backend is self.backend])
-        return page(self, "DBInstanceAutomatedBackups", [_described(each) for each in found])
+        found = _wanted(self, [each for each in every() if each.exist and each.backend is self.backend])
+        return page(self, "DBInstanceAutomatedBackups", [described(each) for each in found])
 
     @operation(RDSResponse, "DeleteDBInstanceAutomatedBackup")
     def delete_db_instance_automated_backup(self: Any) -> dict[str, Any]:
         resource, arn = self._get_param("DbiResourceId"), self._get_param("DBInstanceAutomatedBackupsArn")
-        found = require(every(), resource, arn)
+        found = require(every(), self.backend, resource, arn)
         if not found.retained:
             raise AWSError(
                 "InvalidDBInstanceAutomatedBackupState",
                 f"The automated backup of {found.db.db_instance_identifier} is {found.status}: only a retained one "
                 "can be deleted.",
             )
-        answer = _described(found) | {"Status": "deleting"}
+        answer = described(found) | {"Status": "deleting"}
         forget(found)
         return {"DBInstanceAutomatedBackup": answer}
 
 
-def require(every: list[AutomatedBackups], resource: str | None, arn: str | None) -> AutomatedBackups:
-    """The automated backups of this DbiResourceId or ARN."""
-    for each in every:
+def require(every: list[AutomatedBackups], backend: Any, resource: str | None, arn: str | None) -> AutomatedBackups:
+    """The automated backups of this DbiResourceId or ARN in the backend's Region."""
+    for each in (one for one in every if one.backend is backend):
         if each.exist and (each.arn == arn if arn else each.db.dbi_resource_id.lower() == (resource or "").lower()):
             return each
     raise AWSError("DBInstanceAutomatedBackupNotFound", f"Automated backup {arn or resource} not found.")
@@ -52,7 +52,7 @@ def require(every: list[AutomatedBackups], resource: str | None, arn: str | None
 def _wanted(self: Any, found: list[AutomatedBackups]) -> list[AutomatedBackups]:
     resource, arn = self._get_param("DbiResourceId"), self._get_param("DBInstanceAutomatedBackupsArn")
     if resource or arn:
-        found = [require(found, resource, arn)]
+        found = [require(found, self.backend, resource, arn)]
     if name := self._get_param("DBInstanceIdentifier"):
         found = [each for each in found if each.db.db_instance_identifier == name.lower()]
         if not found:
@@ -73,8 +73,10 @@ def _fits(backups: AutomatedBackups, name: str, values: list[str]) -> bool:
     return bool(facts[name] & set(values))
 
 
-def _described(backups: AutomatedBackups) -> dict[str, Any]:
-    db, group = backups.db, getattr(backups.db, "db_subnet_group", None)
+def described(backups: AutomatedBackups) -> dict[str, Any]:
+    """A replica tells the ARN and the Region of its source, and nothing of a network."""
+    db, is_here = backups.db, backups.backend is backups.db.backend
+    group = getattr(db, "db_subnet_group", None) if is_here else None
     earliest, latest = backups.window or (None, None)
     facts = {
         "DBInstanceArn": db.db_instance_arn,
@@ -86,7 +88,7 @@ def _described(backups: AutomatedBackups) -> dict[str, Any]:
         "RestoreWindow": {"EarliestTime": earliest, "LatestTime": latest} if latest else {},
         "AllocatedStorage": db.allocated_storage,
         "Port": db.port,
-        "AvailabilityZone": db.availability_zone,
+        "AvailabilityZone": db.availability_zone if is_here else None,
         "VpcId": group.vpc_id if group else None,
         "InstanceCreateTime": db.instance_create_time,
         "MasterUsername": db.master_username,
@@ -101,6 +103,7 @@ def _described(backups: AutomatedBackups) -> dict[str, Any]:
         "PreferredBackupWindow": db.preferred_backup_window,
         "IAMDatabaseAuthenticationEnabled": db.iam_database_authentication_enabled,
         "BackupTarget": "region",
+        "DBInstanceAutomatedBackupsReplications": backups.replications or None,
         "TagList": db.tags,
     }
     return {name: value for name, value in facts.items() if value is not None}

@@ -6,12 +6,12 @@ import re
 import secrets
 import string
 import time
+from pathlib import Path
 from typing import Any
 
 from moto.core.utils import utcnow
 
 from lab.base_backup import SEGMENT, BaseBackup, Kept
-from lab.postgres import Cluster
 
 START_SEGMENT = re.compile(r"START WAL LOCATION: .*\(file ([0-9A-F]{24})\)")
 
@@ -19,14 +19,17 @@ START_SEGMENT = re.compile(r"START WAL LOCATION: .*\(file ([0-9A-F]{24})\)")
 class AutomatedBackups:
     """The automated backups of one DB instance; they may outlive it. Read and written with the lab's lock held."""
 
-    def __init__(self, db: Any, cluster: Cluster) -> None:
-        self.db = db
-        self.arn = f"arn:{db.partition}:rds:{db.region}:{db.account_id}:auto-backup:ab-{_random_name()}"
-        self.folder = cluster.root / "backups"
-        self.archive = Kept(cluster.archive)
+    def __init__(self, db: Any, root: Path, backend: Any = None) -> None:
+        """`backend` is moto's RDS of the Region in which they are, if it is not the instance's own."""
+        self.db, self.backend = db, backend or db.backend
+        region = self.backend.region_name
+        self.arn = f"arn:{db.partition}:rds:{region}:{db.account_id}:auto-backup:ab-{_random_name()}"
+        self.folder = root / "backups"
+        self.archive = Kept(root / "archive")
         self.bases: list[BaseBackup] = []  # oldest first
         self.latest: datetime.datetime | None = None  # up to here all is in the archive
-        self.retained = False
+        self.retained = self.ended = False
+        self.replicas: list[AutomatedBackups] = []  # in other Regions
         # time.monotonic() before which nothing is tried again.
         self.next_backup = self.next_shipping = 0.0
         self.shipping = False
@@ -45,6 +48,11 @@ class AutomatedBackups:
         if not self.bases or self.latest is None or not self.exist:
             return None
         return self.bases[0].moment, max(self.latest, self.bases[0].moment)
+
+    @property
+    def replications(self) -> list[dict[str, str]]:
+        """Where they are being copied to, as AWS tells it."""
+        return [{"DBInstanceAutomatedBackupsArn": each.arn} for each in self.replicas if not each.retained]
 
     @property
     def snapshots(self) -> dict[str, Any]:
@@ -70,8 +78,7 @@ class AutomatedBackups:
         oldest = now - datetime.timedelta(days=self.db.backup_retention_period or 0)
         while len(self.bases) > 1 and self.bases[1].moment <= oldest and not self.archive.is_shared:
             self._drop(self.bases[0])
-            first = START_SEGMENT.search((self.bases[0].folder / "backup_label").read_text())
-            self._prune(first[1] if first else "")
+            self._prune(first_segment(self.bases[0]))
 
     def clear(self) -> None:
         """End them, as a retention period of 0 days does."""
@@ -95,6 +102,10 @@ class AutomatedBackups:
     def end(self) -> None:
         self.clear()
         self.archive.let_go()
+        self.ended = True
+
+    def require_readable(self) -> None:
+        """Raise what AWS answers when they can't be decrypted."""
 
     def _drop(self, base: BaseBackup) -> None:
         self.bases.remove(base)
@@ -108,6 +119,12 @@ class AutomatedBackups:
         for each in self.archive.folder.glob("*"):
             if SEGMENT.match(each.name) and each.name[:24] < first:
                 each.unlink(missing_ok=True)
+
+
+def first_segment(base: BaseBackup) -> str:
+    """Where the log begins that a recovery from this backup needs."""
+    found = START_SEGMENT.search((base.folder / "backup_label").read_text())
+    return found[1] if found else ""
 
 
 def window_opening(window: str, now: datetime.datetime) -> datetime.datetime | None:

@@ -29,8 +29,8 @@ def find_role(arn: str) -> Any:
     return next((role for role in roles if role.arn == arn), None)
 
 
-def is_key_usable(key_id: str) -> bool:
-    backend = kms_backends[ACCOUNT][REGION]
+def is_key_usable(key_id: str, region: str = REGION) -> bool:
+    backend = kms_backends[ACCOUNT][region]
     key = backend.keys.get(backend.any_id_to_key_id(key_id))
     return key is not None and bool(key.enabled) and key.key_state == "Enabled"
 

@@ -37,7 +37,7 @@ class Instance:
 
     def __init__(self, lab: Lab, db: Any, cluster: Cluster, template: Callable[[], Path]) -> None:
         self.lab, self.db, self.cluster, self.template = lab, db, cluster, template
-        self.backups = AutomatedBackups(db, cluster)
+        self.backups = AutomatedBackups(db, cluster.root)
         self.gone = threading.Event()
         self.forgotten = threading.Event()
         self.busy = threading.Lock()
@@ -176,9 +176,9 @@ class Instance:
         self.cluster.configure(real, force_ssl=values.get("rds.force_ssl", "1") == "1", archive=archive)
 
     def take_endpoint(self) -> None:
-        """An endpoint's name is made of the identifier: whoever is called so answers there."""
+        """An endpoint's name is made of identifier and Region: whoever is called so answers there."""
         cluster, db = self.cluster, self.db
-        cluster.host = self.lab.network.address_of("database", db.db_instance_identifier)
+        cluster.host = self.lab.network.address_of("database", f"{db.db_instance_identifier}.{db.region}")
         cluster.port = choose_port(cluster.host, db.port or PORT)
 
     def start(self) -> None:

@@ -55,6 +55,7 @@ def install(lab: Lab, find: Find, add: Find, every: All) -> None:
     def restore_db_instance_to_point_in_time(self: Any) -> dict[str, Any]:
         asked = dict(self.params)
         backups = _require_backups(self.backend, asked, find, every())
+        backups.require_readable()
         moment = require_moment(backups, asked)
         wanted = wanted_instance(self.backend, backups.db, asked, tags=[])
         base, archive = backups.base_for(moment), backups.archive
@@ -75,7 +76,7 @@ def _require_backups(
             "Exactly one of SourceDBInstanceIdentifier, SourceDbiResourceId and SourceDBInstanceAutomatedBackupsArn "
             "must be specified.",
         )
-    return find(backend.describe_db_instances(name)[0]).backups if name else require(every, resource, arn)
+    return find(backend.describe_db_instances(name)[0]).backups if name else require(every, backend, resource, arn)
 
 
 def _begin(lab: Lab, add: Find, db: Any, source: Source, action: str) -> Any:

@@ -9,6 +9,7 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.responses import ActionResult, EmptyResult
 
+from lab.alarm_mutes import is_muted
 from lab.auto_scaling_group import is_suspended
 from lab.extend import AWSError, Method, around, operation
 from lab.scaling_activities import stamp
@@ -155,8 +156,12 @@ def act(backend: Any, now: float) -> None:
 
 
 def _ringing(policy: Any) -> list[Any]:
-    alarms = _cloudwatch(policy).alarms.values()
-    mine = [one for one in alarms if one.actions_enabled and policy.arn in one.alarm_actions]
+    backend = _cloudwatch(policy)
+    mine = [
+        one
+        for one in backend.alarms.values()
+        if one.actions_enabled and policy.arn in one.alarm_actions and not is_muted(backend, one)
+    ]
     ringing = [one for one in mine if one.state_value == "ALARM"]
     # Scaling out wins over scaling in.
     return sorted(ringing, key=lambda one: str(one.comparison_operator).startswith("Less"))[:1]

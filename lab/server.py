@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from lab import aging, amis, extend
+from lab import aging, amis, bill, extend
 from lab.clock import Clock
 from lab.cost_explorer import CostExplorer
 from lab.faults import Fault
@@ -54,7 +54,11 @@ class LabServer:
 
     def __init__(self, lab: Lab, listener: socket.socket) -> None:
         self.lab = lab
-        own = {"pricing": lab.prices.answer, "cost-optimization-hub": lab.hub.answer}
+        own = {
+            "pricing": lab.prices.answer,
+            "cost-optimization-hub": lab.hub.answer,
+            "compute-optimizer": lab.optimizer.answer,
+        }
         self.front_door = FrontDoor(DomainDispatcherApplication(create_app), lab.lock, lab.faults, own)
         host, port = listener.getsockname()
         self._http = make_server(
@@ -91,7 +95,10 @@ class LabServer:
                 return self._answer_quotas(request)
             case _, "/lab/amis":
                 return self._answer_amis(request)
-            case "POST", "/lab/advice" | "/lab/age" | "/lab/costs" | "/lab/prices":
+            case "GET", "/lab/bill":
+                with self.lab.lock:
+                    return _json(bill.tell(self.lab.prices))
+            case "POST", "/lab/advice" | "/lab/age" | "/lab/bill" | "/lab/costs" | "/lab/prices":
                 return self._answer_told(request, path)
             case "POST", "/lab/reset":
                 self._reset()
@@ -133,8 +140,9 @@ class LabServer:
     def _answer_told(self, request: Request, path: str) -> Response:
         """POST what the file of whoever is told describes: it counts until the next, or a reset."""
         tell: dict[str, Callable[[Any], Any]] = {
-            "/lab/advice": self.lab.hub.tell,
+            "/lab/advice": self._advise,
             "/lab/age": lambda told: aging.age(float(told["days"])),
+            "/lab/bill": lambda told: self._part(CostExplorer).add(bill.write(self.lab.prices, told)),
             "/lab/costs": self._part(CostExplorer).tell,
             "/lab/prices": self.lab.prices.tell,
         }
@@ -143,6 +151,12 @@ class LabServer:
                 return _json(tell[path](json.loads(request.get_data())))
             except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
                 return Response(f"not understood: {error!r}\n", status=400)
+
+    def _advise(self, told: dict[str, Any]) -> dict[str, Any]:
+        """`recommendations` of Cost Optimization Hub, `compute_optimizer` of Compute Optimizer, or both."""
+        hub, optimizer = told.get("recommendations"), told.get("compute_optimizer")
+        found = self.lab.hub.tell(told) if hub is not None else {}
+        return found | (self.lab.optimizer.tell(optimizer) if optimizer is not None else {})
 
     def _part(self, kind: type[P]) -> P:
         return next(part for part in self.lab.parts if isinstance(part, kind))
@@ -157,6 +171,7 @@ class LabServer:
         self.lab.quotas.forget()
         self.lab.prices.forget()
         self.lab.hub.forget()
+        self.lab.optimizer.forget()
 
 
 def _json(value: Any) -> Response:

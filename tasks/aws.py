@@ -27,15 +27,15 @@ LOOKS = re.compile(
 _creating = Lock()  # boto3 clients may be shared by threads, but not created by two at once
 
 
-def client(service: str) -> Any:
-    """The process's one client of an AWS service."""
+def client(service: str, region: str | None = None) -> Any:
+    """The process's one client of an AWS service; of another region's, where one is given."""
     with _creating:
-        return _client(service)
+        return _client(service, region or REGIONS.get(service))
 
 
 @cache
-def _client(service: str) -> Any:
-    made = boto3.client(service, config=CONFIG, region_name=REGIONS.get(service))  # type: ignore[call-overload]
+def _client(service: str, region: str | None) -> Any:
+    made = boto3.client(service, config=CONFIG, region_name=region)  # type: ignore[call-overload]
     made.meta.events.register("before-send", _name_the_caller)
     made.meta.events.register("before-call", _before_changes)
     return made

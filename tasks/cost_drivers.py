@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tasks.cents import dollars, to_cent, to_cents
@@ -32,11 +32,15 @@ class Driver:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A month beside the one before it. The drivers are all of both months, the largest change first."""
+    """A month beside the one before it. The drivers are all of both months, the largest change first.
+
+    `amortized`: the later month by service, with what was paid up front spread over its time.
+    """
 
     before: Month
     after: Month
     drivers: tuple[Driver, ...]
+    amortized: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def total_before(self) -> Decimal:
@@ -75,9 +79,10 @@ def compare(charges: Iterable[Charge], after: Month) -> Comparison:
     drivers = []
     for cell in sorted({*old, *new}):
         amounts = [month.get(cell, Decimal(0)) for month in shown]
-        drivers.append(Driver(cell[0], cell[1], amounts[0], amounts[1], _why(old.get(cell), new.get(cell))))
+        why = _why(old.get(cell), new.get(cell), after.days - before.days)
+        drivers.append(Driver(cell[0], cell[1], amounts[0], amounts[1], why))
     drivers.sort(key=lambda one: abs(one.change), reverse=True)
-    return Comparison(before, after, tuple(drivers))
+    return Comparison(before, after, tuple(drivers), _amortized(new.values()))
 
 
 def require_sums(comparison: Comparison, others: Mapping[str, Sequence[Charge]]) -> None:
@@ -125,16 +130,35 @@ def _in_cents(cells: Mapping[tuple[str, ...], Charge]) -> dict[tuple[str, ...], 
     return shown
 
 
-def _why(old: Charge | None, new: Charge | None) -> str:
-    """New, ended, or how much more was used and whether its price per unit moved."""
+def _amortized(charges: Iterable[Charge]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for one in charges:
+        sums[one.keys[0]] += one.amortized
+    return to_cents(sums)
+
+
+def _why(old: Charge | None, new: Charge | None, days: int) -> str:
+    """New, ended, or how much more was used and whether its price per unit moved.
+
+    Args:
+        days: how many more the later month has.
+    """
     if old is None or new is None:
         return "new" if new else "ended"
     if not old.quantity or not new.quantity:
         return ""
     words = []
-    if old.quantity != new.quantity:
+    if days and _is_length(old, new):
+        words.append(f"the month is {abs(days)} day{'s' * (abs(days) > 1)} {'longer' if days > 0 else 'shorter'}")
+    elif old.quantity != new.quantity:
         words.append(f"{to_cent(new.quantity - old.quantity):+,} {new.unit} ({new.quantity / old.quantity - 1:+.0%})")
     rates = old.unblended / old.quantity, new.unblended / new.quantity
     if rates[0] and abs(rates[1] / rates[0] - 1) > SAME_RATE:
         words.append(f"price per unit {rates[1] / rates[0] - 1:+.0%}")
     return ", ".join(words)
+
+
+def _is_length(old: Charge, new: Charge) -> bool:
+    """As much was used each day."""
+    before, after = (Month.of(one.day).days for one in (old, new))
+    return abs(new.quantity / after / (old.quantity / before) - 1) <= SAME_RATE

@@ -1,5 +1,6 @@
 """AWS Cost Explorer: what was spent. Each request costs $0.01: what can no longer change is asked once and kept."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,12 +31,16 @@ class CostExplorerClosed(CostUnavailable):
 
 @dataclass(frozen=True)
 class Question:
-    """Costs from `start` to the day before `end`, by up to two groups: dimensions, or tags as `tag:NAME`."""
+    """Costs from `start` to the day before `end`, by up to two groups: dimensions, or tags as `tag:NAME`.
+
+    `services`: of these alone; empty asks for all.
+    """
 
     start: date
     end: date
     groups: tuple[str, ...]
     granularity: str = "MONTHLY"
+    services: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.granularity.lower()} costs of {self.start} to {self.end} by {' and '.join(self.groups)}"
@@ -43,6 +48,8 @@ class Question:
     @property
     def key(self) -> str:
         words = [str(self.start), str(self.end), self.granularity, *(one.replace(":", "=") for one in self.groups)]
+        if self.services:
+            words.append(hashlib.sha256("|".join(self.services).encode()).hexdigest()[:12])
         return f"{KEPT_BELOW}/{'_'.join(words)}.json"
 
 
@@ -92,6 +99,8 @@ def _ask(question: Question) -> Iterator[dict[str, Any]]:
         "Metrics": list(METRICS),
         "GroupBy": [_group(one) for one in question.groups],
     }
+    if question.services:
+        asked["Filter"] = {"Dimensions": {"Key": "SERVICE", "Values": list(question.services)}}
     while True:
         page = call("get_cost_and_usage", str(question), asked)
         yield page

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from tasks import aws, s3
 from tasks.cents import to_cent
@@ -25,7 +26,7 @@ class Entry:
     id: str
     kind: str
     resource: str
-    usage: str
+    usages: tuple[str, ...]
     environment: str
     expected: str | None
     found_on: str
@@ -57,7 +58,11 @@ def read_ledger(bucket: str) -> tuple[Entry, ...]:
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=BELOW)
     keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
     bodies = (s3.find_object(bucket, key) for key in keys)
-    return tuple(Entry(**json.loads(body)) for body in bodies if body)
+    return tuple(_read(json.loads(body)) for body in bodies if body)
+
+
+def _read(told: dict[str, Any]) -> Entry:
+    return Entry(**{**told, "usages": tuple(told["usages"])})
 
 
 @action
@@ -71,11 +76,12 @@ def write_ledger(bucket: str, entries: tuple[Entry, ...]) -> None:
 
 
 def plan_entries(
-    known: Iterable[Entry], found: Iterable[Recommendation], environment: str, today: date
+    known: Iterable[Entry], found: Iterable[Recommendation], environment: str, today: date, *, saw_all: bool = True
 ) -> tuple[Entry, ...]:
     """The ledger after a look at the account: what is found stands in it, what is accepted and gone is done.
 
-    An accepted promise is kept as it was made; one that nobody accepted follows today's prices.
+    An accepted promise is kept as it was made; one that nobody accepted follows today's prices. What is not found is
+    only gone when all was seen.
     """
     entries = {one.id: one for one in known}
     seen = {one.id: one for one in found}
@@ -83,14 +89,14 @@ def plan_entries(
         saving = None if one.saving is None else str(one.saving)
         before = entries.get(one.id)
         if before is None:
-            new = Entry(one.id, one.kind, one.resource, one.usage, environment, saving, today.isoformat())
+            new = Entry(one.id, one.kind, one.resource, one.usages, environment, saving, today.isoformat())
             entries[one.id] = new
         elif before.state == "found":
             entries[one.id] = replace(before, expected=saving)
         elif not before.is_open:
             entries[one.id] = replace(before, done_on=None, measured=None)
     return tuple(
-        replace(one, done_on=today.isoformat()) if one.state == "accepted" and one.id not in seen else one
+        replace(one, done_on=today.isoformat()) if saw_all and one.state == "accepted" and one.id not in seen else one
         for one in entries.values()
     )
 
@@ -107,21 +113,29 @@ def due(entries: Iterable[Entry], month: Month) -> dict[Month, tuple[Entry, ...]
 def measure(
     entries: Iterable[Entry], before: tuple[Month, Iterable[Charge]], after: tuple[Month, Iterable[Charge]]
 ) -> tuple[Entry, ...]:
-    """The cost per day of each usage type in the whole months on both sides, times the days of the later one.
+    """The cost per day of what an entry moves in the whole months on both sides, times the days of the later one.
 
-    Several of one usage type share what it saved in proportion to what they promised; equally, where one promised no
-    money because its price was unknown.
+    Entries that move the same usage type share what all of their usage types saved, in proportion to what they
+    promised; equally, where one promised no money because its price was unknown.
     """
     old, new = _per_day(*before), _per_day(*after)
-    by_usage: dict[str, list[Entry]] = {}
-    for one in entries:
-        by_usage.setdefault(one.usage, []).append(one)
     measured = []
-    for usage, sharing in by_usage.items():
-        saved = (old.get(usage, Decimal(0)) - new.get(usage, Decimal(0))) * after[0].days
+    for usages, sharing in _groups(entries):
+        saved = sum((old.get(one, Decimal(0)) - new.get(one, Decimal(0)) for one in usages), Decimal(0)) * after[0].days
         for one, share in zip(sharing, _shares(sharing), strict=True):
             measured.append(replace(one, measured=str(to_cent(saved * share))))
     return tuple(measured)
+
+
+def _groups(entries: Iterable[Entry]) -> list[tuple[set[str], list[Entry]]]:
+    """Entries that have a usage type in common, directly or through others, with all of their usage types."""
+    groups: list[tuple[set[str], list[Entry]]] = []
+    for one in entries:
+        alike = [group for group in groups if group[0] & set(one.usages)]
+        usages = set(one.usages).union(*(group[0] for group in alike))
+        members = [each for group in alike for each in group[1]]
+        groups = [group for group in groups if group not in alike] + [(usages, [*members, one])]
+    return groups
 
 
 def _shares(entries: Sequence[Entry]) -> list[Decimal]:
@@ -132,10 +146,12 @@ def _shares(entries: Sequence[Entry]) -> list[Decimal]:
 
 
 def _per_day(month: Month, charges: Iterable[Charge]) -> Mapping[str, Decimal]:
+    """By usage type, and by `usage type@service`."""
     sums: dict[str, Decimal] = {}
     for one in charges:
         if month.holds(one.day):
-            sums[one.keys[1]] = sums.get(one.keys[1], Decimal(0)) + one.unblended / month.days
+            for name in (one.keys[1], f"{one.keys[1]}@{one.keys[0]}"):
+                sums[name] = sums.get(name, Decimal(0)) + one.unblended / month.days
     return sums
 
 

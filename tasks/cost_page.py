@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tasks import cost_optimization_hub
+from tasks import advice
+from tasks.advice import Advice
 from tasks.cents import dollars, to_cent, to_cents
 from tasks.cost_drivers import Comparison, sum_by
-from tasks.cost_events import Event, beside
+from tasks.cost_events import Event, beside, by_kind
 from tasks.cost_forecast import LEVEL_PERCENT
 from tasks.cost_ledger import Entry
-from tasks.cost_optimization_hub import Advice
 from tasks.month import Month
 from tasks.recommendation import Recommendation
 from tasks.recommendations import sum_savings
@@ -40,16 +40,18 @@ def lines(review: Review) -> Iterator[str]:
     if found.comparison:
         yield summary(review)
         yield from _by_service(found.comparison, review.events)
-        yield from _drivers(found.comparison)
-        yield from _by_kind(found)
-        yield from _by_environment(review)
-        yield from _months(found)
+        yield from _drivers(found.comparison, review.events)
     yield from _ahead(review)
+    yield from _recommendations(review)
+    yield from advice.table(review.advice)
+    yield from _ledger(review.ledger)
     yield from _anomalies(found)
     yield from _events(review.events)
-    yield from _recommendations(review)
-    yield from cost_optimization_hub.table(review.advice)
-    yield from _ledger(review.ledger)
+    if found.comparison:
+        yield from _by_kind(found)
+        yield from _by_tag(found, "environment", 0)
+        yield from _by_tag(found, "project", 1)
+        yield from _months(found)
     yield f"asking Cost Explorer took {found.requests} paid requests: ${found.paid}"
 
 
@@ -68,27 +70,45 @@ def summary(review: Review) -> str:
     )
 
 
+def headline(review: Review) -> Iterator[tuple[str, str]]:
+    """The few numbers that a person looks for first."""
+    found = review.spending
+    if seen := found.comparison:
+        yield str(seen.after), dollars(seen.total_after)
+        yield f"against {seen.before}", _signed(seen.change)
+    for one in found.forecasts[:1]:
+        yield f"{one.month} will cost", f"{dollars(one.low)} to {dollars(one.high)}"
+    yield "to be saved a month", dollars(sum_savings(review.recommendations))
+    measured = [Decimal(one.measured) for one in review.ledger if one.measured is not None]
+    if measured:
+        yield "saved a month, as measured", dollars(sum(measured, NOTHING))
+
+
 def _by_service(seen: Comparison, events: Sequence[Event]) -> Iterator[str]:
     yield "what each service cost, and what we did to it"  # a line between two tables keeps them two
-    yield f"| service | {seen.before} | {seen.after} | change | what we did |"
-    yield "|---|--:|--:|--:|---|"
+    yield f"| service | {seen.before} | {seen.after} | change | amortized | what we did |"
+    yield "|---|--:|--:|--:|--:|---|"
     for name, (before, after) in seen.by_service().items():
-        yield f"| {name} | {_row(before, after)} | {beside(name, events)} |"
-    yield f"| **total** | {_row(seen.total_before, seen.total_after)} | |"
+        did = beside((one.usage_type for one in seen.drivers if one.service == name), events)
+        yield f"| {name} | {_row(before, after)} | {dollars(seen.amortized.get(name, NOTHING))} | {did} |"
+    amortized = sum(seen.amortized.values(), NOTHING)
+    yield f"| **total** | {_row(seen.total_before, seen.total_after)} | {dollars(amortized)} | |"
+    yield "amortized: what was paid up front is spread over its months"
 
 
-def _drivers(seen: Comparison) -> Iterator[str]:
+def _drivers(seen: Comparison, events: Sequence[Event]) -> Iterator[str]:
     changed = [one for one in seen.largest(DRIVERS_SHOWN) if one.before or one.after]
     yield "why it changed"
-    yield "| driver | usage type | before | after | change | why |"
-    yield "|---|---|--:|--:|--:|---|"
+    yield "| driver | usage type | before | after | change | why | what we did |"
+    yield "|---|---|--:|--:|--:|---|---|"
     for one in changed:
-        yield f"| {one.service} | {one.usage_type} | {_row(one.before, one.after)} | {one.why} |"
-    yield f"| **total** | | {_row(seen.total_before, seen.total_after)} | |"
+        row = _row(one.before, one.after)
+        yield f"| {one.service} | {one.usage_type} | {row} | {one.why} | {beside([one.usage_type], events)} |"
+    yield f"| **total** | | {_row(seen.total_before, seen.total_after)} | | |"
 
 
 def _by_kind(found: Spending) -> Iterator[str]:
-    """Usage, credits, refunds, tax; and the same month as it is paid beside as it is used up."""
+    """Usage, credits, refunds, tax."""
     charges = found.charges("history")
     before, after = (to_cents(sum_by(charges, month, 1)) for month in (found.month.after(-1), found.month))
     if not after and not before:
@@ -98,18 +118,15 @@ def _by_kind(found: Spending) -> Iterator[str]:
     yield "|---|--:|--:|--:|"
     for kind in sorted({*before, *after}):
         yield f"| {kind} | {_row(before.get(kind, NOTHING), after.get(kind, NOTHING))} |"
-    amortized = sum((one.amortized for one in charges if found.month.holds(one.day)), NOTHING)
-    spread = "what was paid up front is spread over its months"
-    yield f"amortized, {found.month} cost {dollars(to_cent(amortized))}: {spread}"
 
 
-def _by_environment(review: Review) -> Iterator[str]:
-    found, charges = review.spending, review.spending.charges("tag")
-    before, after = (to_cents(sum_by(charges, month)) for month in (found.month.after(-1), found.month))
+def _by_tag(found: Spending, title: str, key: int) -> Iterator[str]:
+    charges = found.charges("tag")
+    before, after = (to_cents(sum_by(charges, month, key)) for month in (found.month.after(-1), found.month))
     if not {*before, *after} - {""}:
         return
-    yield "by environment"
-    yield "| environment | before | after | change |"
+    yield f"by {title}"
+    yield f"| {title} | before | after | change |"
     yield "|---|--:|--:|--:|"
     for name in sorted({*before, *after}, key=lambda name: after.get(name, NOTHING), reverse=True):
         yield f"| {name or 'not tagged'} | {_row(before.get(name, NOTHING), after.get(name, NOTHING))} |"
@@ -151,6 +168,8 @@ def _ahead(review: Review) -> Iterator[str]:
 
 
 def _anomalies(found: Spending) -> Iterator[str]:
+    if found.by_day:
+        yield f"only the days of the {len(found.by_day)} dearest services were looked at: each page told is paid for"
     if not found.anomalies:
         if "daily" in found.answers:
             yield "no day cost other than its like"
@@ -165,7 +184,12 @@ def _anomalies(found: Spending) -> Iterator[str]:
 def _events(events: Sequence[Event]) -> Iterator[str]:
     if not events:
         return
-    yield "what our own runs cost"
+    yield "what our own runs cost, by kind"
+    yield "| what we did | times | cost | cost unknown |"
+    yield "|---|--:|--:|--:|"
+    for kind, (number, cost, unknown) in by_kind(events).items():
+        yield f"| {kind} | {number} | {dollars(cost) if number > unknown else ''} | {unknown or ''} |"
+    yield "and each of them"
     yield "| our own run | what | cost | from |"
     yield "|---|---|--:|---|"
     for one in events:
@@ -177,13 +201,13 @@ def _recommendations(review: Review) -> Iterator[str]:
         yield "nothing to recommend: no waste was found"
         return
     yield "what to do about it"
-    yield "| id | recommendation | saves a month | confidence | effort | seen | risk | change |"
-    yield "|---|---|--:|---|---|---|---|---|"
+    yield "| id | recommendation | saves a month | confidence | effort | seen, and the risk | change |"
+    yield "|---|---|--:|---|---|---|---|"
     for one in review.recommendations:
         change = "<br>".join(f"`{line}`" for line in one.change.splitlines() if line)
         yield (
-            f"| {one.id} | {one.kind}: {one.resource} | {one.money} | {one.confidence} | {one.effort} | {one.seen}"
-            f" | {one.risk} | {change} |"
+            f"| {one.id} | {one.kind}: {one.resource} | {one.money} | {one.confidence} | {one.effort} | {one.seen}."
+            f" Risk: {one.risk} | {change} |"
         )
     together = dollars(sum_savings(review.recommendations))
     yield f"together at most ${together} a month: of several for one thing, the best"

@@ -35,6 +35,7 @@ class Environment:
     critical_alarm_names: tuple[str, ...]
     warning_alarm_names: tuple[str, ...]
     ssl_certificate_arn: str | None = None
+    backup_replica_arn: str | None = None
 
     def __str__(self) -> str:
         return f"{PROJECT}-{self.environment}"

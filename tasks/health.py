@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from tasks import acm, application, autoscaling, aws, elbv2, rds, rds_events, secretsmanager
+from tasks import acm, application, autoscaling, aws, backup_replica, elbv2, rds, rds_events, secretsmanager
 from tasks import database_recovery as recovery
 from tasks.environment import Environment
 from tasks.errors import VerificationFailed
@@ -81,6 +81,14 @@ def _database(environment: Environment) -> str:
         raise Attention(f"{db} has parameters {db.parameters!r} and pending changes {db.pending or 'none'}")
     zones = "Multi-AZ" if db.multi_az else "single-AZ"
     return f"available, PostgreSQL {db.engine_version}, {zones}, backups {db.backup_retention_days} days"
+
+
+def _backup_replica(environment: Environment) -> str:
+    if environment.backup_replica_arn is None:
+        raise Attention(f"{backup_replica.NOT_ENABLED}: {backup_replica.describe_lack(environment)}")
+    db = rds.find(environment.db_identifier)
+    found = backup_replica.require_found(environment.backup_replica_arn)
+    return backup_replica.judge(found, db.resource_id if db else None, datetime.now(UTC))
 
 
 def _application(environment: Environment) -> str:
@@ -163,6 +171,7 @@ COMPONENTS: dict[str, Callable[[Environment], str]] = {
     "auto scaling group": _group,
     "application": _application,
     "database": _database,
+    "backup replica": _backup_replica,
     "database secret": _secret,
     "database recovery": _recovery,
     "certificate": _certificate,

@@ -19,10 +19,10 @@ ABSENT = frozenset(
 )
 
 
-def find(service: str, operation: str, **asked: Any) -> dict[str, Any]:
+def find(service: str, operation: str, region: str | None = None, **asked: Any) -> dict[str, Any]:
     """The answer; an empty one when the service says that there is no such thing."""
     try:
-        answer: dict[str, Any] = getattr(aws.client(service), operation)(**asked)
+        answer: dict[str, Any] = getattr(aws.client(service, region), operation)(**asked)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ABSENT:
             raise

@@ -35,10 +35,22 @@ def revive(arn: str) -> None:
     say(f"its deletion was taken back: {arn}")
 
 
-def _tagged_keys(environment: str) -> list[str]:
+def _replicas(instance: str) -> list[str]:
+    """ARNs of its automated backups' replicas, by the identifier or the ARN of the instance."""
+    found = find("rds", "describe_db_instances", DBInstanceIdentifier=instance).get("DBInstances", [])
+    listed = (one.get("DBInstanceAutomatedBackupsReplications", []) for one in found)
+    return [one["DBInstanceAutomatedBackupsArn"] for each in listed for one in each]
+
+
+def _regions(environment: str) -> set[str | None]:
+    """Where an environment's keys are: at home, and where its backups are replicated to."""
+    return {None, *(arn.split(":")[3] for arn in _replicas(f"{PROJECT}-{environment}-db"))}
+
+
+def _tagged_keys(environment: str, region: str | None = None) -> list[str]:
     asked = {"ManagedBy": "terraform", "Project": PROJECT, "Environment": environment}
     tags = [{"Key": name, "Values": [value]} for name, value in asked.items()]
-    paginator = aws.client("resourcegroupstaggingapi").get_paginator("get_resources")
+    paginator = aws.client("resourcegroupstaggingapi", region).get_paginator("get_resources")
     pages = paginator.paginate(TagFilters=tags, ResourceTypeFilters=["kms:key"])
     return list(pages.search("ResourceTagMappingList[].ResourceARN"))
 
@@ -50,15 +62,23 @@ def _key_state(arn: str) -> str | None:
 
 def _keys(values: Values) -> Iterable[str]:
     """A key has no name: the environment's own that is alive and has this description."""
-    for arn in _tagged_keys(values["tags_all"]["Environment"]):
-        key = find("kms", "describe_key", KeyId=arn).get("KeyMetadata", {})
-        if key.get("KeyState") == "Enabled" and key["Description"] == values["description"]:
-            yield key["KeyId"]
+    environment = values["tags_all"]["Environment"]
+    for region in _regions(environment):
+        for arn in _tagged_keys(environment, region):
+            key = find("kms", "describe_key", region, KeyId=arn).get("KeyMetadata", {})
+            if key.get("KeyState") == "Enabled" and key["Description"] == values["description"]:
+                yield key["KeyId"]
 
 
 def _aliases(values: Values) -> Iterable[str]:
-    names = aws.client("kms").get_paginator("list_aliases").paginate().search("Aliases[].AliasName")
-    return [name for name in names if name == values["name"]]
+    regions = _regions(values["name"].removeprefix(f"alias/{PROJECT}-").partition("-")[0])
+    pages = (aws.client("kms", region).get_paginator("list_aliases").paginate() for region in regions)
+    return [name for page in pages for name in page.search("Aliases[].AliasName") if name == values["name"]]
+
+
+def _replications(values: Values) -> Iterable[str]:
+    """The ARN is known when the database is in the state."""
+    return _replicas(arn) if (arn := values.get("source_db_instance_arn")) else []
 
 
 def _secrets(values: Values) -> Iterable[str]:
@@ -80,6 +100,7 @@ def _of_bucket(operation: str, part: str, values: Values) -> Iterable[str]:
 
 STORAGE: Mapping[str, Callable[[Values], Iterable[str]]] = {
     "aws_db_instance": partial(_named, "identifier", "describe_db_instances", "DBInstanceIdentifier"),
+    "aws_db_instance_automated_backups_replication": _replications,
     "aws_db_subnet_group": partial(_named, "name", "describe_db_subnet_groups", "DBSubnetGroupName"),
     "aws_db_parameter_group": partial(_named, "name", "describe_db_parameter_groups", "DBParameterGroupName"),
     "aws_secretsmanager_secret": _secrets,

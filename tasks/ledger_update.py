@@ -5,15 +5,18 @@ from tasks.cost_explorer import CostUnavailable, get_cost_and_usage
 from tasks.cost_ledger import Entry
 from tasks.environment import Environment
 from tasks.month import Month
-from tasks.recommendation import Recommendation
+from tasks.recommendations import Found
 from tasks.spending import Spending, usage_question
 
 
-def update_ledger(where: Environment, found: tuple[Recommendation, ...], spent: Spending) -> tuple[Entry, ...]:
+def update_ledger(where: Environment, found: Found, spent: Spending) -> tuple[Entry, ...]:
     """This environment's entries, as they are now."""
     everything = cost_ledger.read_ledger(where.backup_bucket)
     known = tuple(one for one in everything if one.environment == where.environment)
-    entries = {one.id: one for one in cost_ledger.plan_entries(known, found, where.environment, spent.today)}
+    planned = cost_ledger.plan_entries(
+        known, found.recommendations, where.environment, spent.today, saw_all=not found.blind
+    )
+    entries = {one.id: one for one in planned}
     for month, waiting in cost_ledger.due(entries.values(), spent.month).items():
         entries |= {one.id: one for one in _measured(where, month, waiting, spent)}
     changed = tuple(one for one in entries.values() if one not in known)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +18,10 @@ HOURS = Decimal(730)  # AWS's month of hours, as its calculator has it
 PREFIXES = {"eu-north-1": "EUN1-"}
 POSTGRES = "PostgreSQL"
 BACKUP_USAGE = "RDS:ChargedBackupUsage"
+# One usage type stands for different things of different services: whose it is belongs to our name of it.
+LOGS_USAGE = "TimedStorage-ByteHrs|AmazonCloudWatch"
+IMAGES_USAGE = "TimedStorage-ByteHrs|AmazonECR"
+BILLED = {"AmazonCloudWatch": "AmazonCloudWatch", "AmazonECR": "Amazon EC2 Container Registry (ECR)"}
 LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
 # What recommendations need: service, and what its products must match.
 WANTED: tuple[tuple[str, Mapping[str, str]], ...] = (
@@ -25,6 +29,8 @@ WANTED: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("AmazonEC2", {"productFamily": "Storage"}),
     ("AmazonEC2", {"productFamily": "Storage Snapshot"}),
     ("AmazonEC2", {"productFamily": "NAT Gateway"}),
+    ("AmazonECR", {}),
+    ("AmazonVPC", {"productFamily": "VpcEndpoint"}),
     ("AmazonVPC", {"group": "VPCPublicIPv4Address"}),
     ("AWSELB", {"productFamily": "Load Balancer-Application"}),
     ("AmazonRDS", {"productFamily": "Database Instance", "databaseEngine": POSTGRES}),
@@ -53,6 +59,12 @@ class PriceList:
         """A usage type of this region, as the price list and the bill call it."""
         return PREFIXES.get(self.region, "") + name
 
+    def billed(self, *names: str) -> tuple[str, ...]:
+        """Where the bill shows them: usage types, with `@` and the service where several services share one."""
+        parts = [name.partition("|") for name in names]
+        services = [f"@{BILLED[whose]}" if whose in BILLED else "" for _, _, whose in parts]
+        return tuple(self.usage(usage) + service for (usage, _, _), service in zip(parts, services, strict=True))
+
     def dollars(self, name: str) -> Decimal | None:
         """None where no genuine price is known: nothing is invented."""
         found = self.prices.get(self.usage(name.removeprefix(PREFIXES.get(self.region, ""))))
@@ -77,13 +89,38 @@ def database_usage(instance_class: str, *, multi_az: bool) -> str:
     return f"{'Multi-AZUsage' if multi_az else 'InstanceUsage'}:{instance_class}|{POSTGRES}"
 
 
+def storage_usage(storage_type: str, *, multi_az: bool) -> str:
+    return f"RDS:{'Multi-AZ-' if multi_az else ''}{storage_type.upper()}-Storage|{POSTGRES}"
+
+
 @probe
 def read_prices(bucket: str, region: str) -> PriceList:
     copy = COPY / f"{region}.json"
-    told = json.loads(copy.read_text()) if copy.exists() else {}
+    told = decode(copy.read_text()) if copy.exists() else {}
     if kept := s3.find_object(bucket, KEPT.format(region=region)):
-        told |= json.loads(kept)
-    return PriceList(region, {name: Price(**one) for name, one in told.items()})
+        told |= decode(kept.decode())
+    return PriceList(region, told)
+
+
+def decode(text: str) -> dict[str, Price]:
+    """Prices name their source by its number."""
+    told = json.loads(text)
+    sources = told["sources"]
+    return {name: Price(one["dollars"], one["unit"], **sources[one["source"]]) for name, one in told["prices"].items()}
+
+
+def encode(prices: Mapping[str, Price]) -> str:
+    sources = sorted({(one.day, one.source) for one in prices.values()})
+    return json.dumps(
+        {
+            "sources": [{"day": day, "source": source} for day, source in sources],
+            "prices": {
+                name: {"dollars": one.dollars, "unit": one.unit, "source": sources.index((one.day, one.source))}
+                for name, one in sorted(prices.items())
+            },
+        },
+        indent=1,
+    )
 
 
 @probe
@@ -93,7 +130,7 @@ def get_products(region: str, today: date) -> PriceList:
         name: Price(str(dollars), unit, f"AWS Price List API, {service}", today.isoformat())
         for service, wanted in WANTED
         for product in _pages(service, {"regionCode": region, **wanted})
-        for name, dollars, unit in _read(product)
+        for name, dollars, unit in _read(service, product)
     }
     return PriceList(region, found)
 
@@ -112,8 +149,7 @@ def require_some(found: PriceList) -> None:
 
 @action
 def keep_prices(bucket: str, prices: PriceList) -> None:
-    body = json.dumps({name: asdict(one) for name, one in prices.prices.items()}, indent=1, sort_keys=True)
-    key = KEPT.format(region=prices.region)
+    key, body = KEPT.format(region=prices.region), encode(prices.prices)
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
 
 
@@ -124,13 +160,18 @@ def _pages(service: str, wanted: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         yield from (json.loads(one) if isinstance(one, str) else one for one in page["PriceList"])
 
 
-def _read(product: Mapping[str, Any]) -> Iterator[tuple[str, Decimal, str]]:
+def _read(service: str, product: Mapping[str, Any]) -> Iterator[tuple[str, Decimal, str]]:
     """The first tier of each on-demand price that is not free."""
     attributes = product["product"]["attributes"]
-    usage = attributes["usagetype"]
-    name = f"{usage}|{POSTGRES}" if attributes.get("databaseEngine") == POSTGRES else usage
+    name = _name(service, attributes["usagetype"], attributes.get("databaseEngine"))
     for term in product["terms"].get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
             dollars = Decimal(dimension["pricePerUnit"].get("USD", "0"))
             if dollars and dimension.get("beginRange", "0") == "0":
                 yield name, dollars, dimension["unit"]
+
+
+def _name(service: str, usage: str, engine: str | None) -> str:
+    if engine == POSTGRES:
+        return f"{usage}|{POSTGRES}"
+    return f"{usage}|{service}" if usage.endswith("TimedStorage-ByteHrs") else usage

@@ -139,6 +139,13 @@ def find_by_resource_id(resource_id: str) -> DBInstance | None:
     return _read(found[0]) if found else None
 
 
+def find_tagged(name: str) -> list[DBInstance]:
+    """Every instance that has a tag of this name."""
+    pages = _rds().get_paginator("describe_db_instances").paginate()
+    found = [_read(db) for page in pages for db in page["DBInstances"]]
+    return [db for db in found if name in db.tags]
+
+
 def describe_upkeep(identifier: str) -> dict[str, Any]:
     """What a restore does not carry over, as ModifyDBInstance takes it."""
     (db,) = _rds().describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]

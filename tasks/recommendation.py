@@ -16,7 +16,10 @@ OLD = timedelta(days=90)  # a snapshot that nothing refers to
 
 @dataclass(frozen=True)
 class Recommendation:
-    """`saving`: dollars a month at list price, None where a price is unknown. `usage`: where the bill will show it."""
+    """`saving`: dollars a month at list price, None where a price is unknown.
+
+    `usages`: where the bill will show it: what falls, and what rises instead.
+    """
 
     kind: str
     resource: str
@@ -26,7 +29,7 @@ class Recommendation:
     risk: str
     change: str
     seen: str
-    usage: str
+    usages: tuple[str, ...]
 
     @property
     def id(self) -> str:
@@ -46,6 +49,11 @@ def times(amount: Decimal | int, price: Decimal | None) -> Decimal | None:
     return None if price is None else to_cent(amount * price)
 
 
+def total(*parts: Decimal | None) -> Decimal | None:
+    """A sum with an unknown part is unknown."""
+    return None if None in parts else to_cent(sum((one for one in parts if one is not None), Decimal(0)))
+
+
 def difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
     return None if now is None or then is None else to_cent(now - then)
 
@@ -63,9 +71,3 @@ def by_money(found: Iterable[Recommendation]) -> tuple[Recommendation, ...]:
 def is_ours(tags: Mapping[str, str], environment: str) -> bool:
     """Another environment's things are its own review's; what carries no tag is everybody's."""
     return tags.get(TAG, environment) == environment
-
-
-def tfvars(environment: str, name: str, now: object, then: object) -> str:
-    """A change of an environment's sizes, as a diff."""
-    path = f"terraform/environments/{environment}/terraform.tfvars"
-    return f"--- a/{path}\n+++ b/{path}\n-{name} = {now}\n+{name} = {then}"

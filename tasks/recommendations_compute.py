@@ -10,32 +10,33 @@ from tasks import aws, usage_metrics
 from tasks.environment import Environment
 from tasks.instance_sizes import half, newer, on_arm
 from tasks.price_list import PriceList, instance_usage
-from tasks.recommendation import Level, Recommendation, difference, is_ours, is_worth_it, tfvars, times
+from tasks.recommendation import Level, Recommendation, difference, is_ours, is_worth_it, times, total
 from tasks.residue_kinds import tags_of
+from tasks.terraform_diff import add_to, set_variable
 
 NIGHT_SHARE = 0.02  # of all requests; more and somebody works at night or at weekends
 SATURDAY = 5
 AWAKE_SHARE = Decimal(65) / 168  # 07:00 to 20:00 on five days
+ON_ARM = "use Graviton"
 ASG = "aws:autoscaling:groupName"
-SCHEDULE = """--- a/terraform/environments/dev/main.tf
-+++ b/terraform/environments/dev/main.tf
-+resource "aws_autoscaling_schedule" "evening" {
-+  scheduled_action_name  = "sleep"
-+  autoscaling_group_name = module.ec2.asg_name
-+  recurrence             = "0 20 * * 1-5"
-+  min_size               = 0
-+  desired_capacity       = 0
-+  max_size               = -1
-+}
-+
-+resource "aws_autoscaling_schedule" "morning" {
-+  scheduled_action_name  = "wake"
-+  autoscaling_group_name = module.ec2.asg_name
-+  recurrence             = "0 7 * * 1-5"
-+  min_size               = var.asg_min_size
-+  desired_capacity       = var.asg_min_size
-+  max_size               = -1
-+}"""
+MAIN = "terraform/environments/dev/main.tf"
+SCHEDULE = """resource "aws_autoscaling_schedule" "evening" {
+  scheduled_action_name  = "sleep"
+  autoscaling_group_name = module.ec2.asg_name
+  recurrence             = "0 20 * * 1-5"
+  min_size               = 0
+  desired_capacity       = 0
+  max_size               = -1
+}
+
+resource "aws_autoscaling_schedule" "morning" {
+  scheduled_action_name  = "wake"
+  autoscaling_group_name = module.ec2.asg_name
+  recurrence             = "0 7 * * 1-5"
+  min_size               = var.asg_min_size
+  desired_capacity       = var.asg_min_size
+  max_size               = -1
+}"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _other_family(where: Environment, one: Machines, prices: PriceList) -> Itera
         )  # fmt: skip
     if then := on_arm(one.type):
         yield _resized(
-            where, one, then, prices, "use Graviton", "medium", f"{one.number} {one.type} on x86",
+            where, one, then, prices, ON_ARM, "medium", f"{one.number} {one.type} on x86",
             "needs an arm64 image and AMI: build and prove both first", effort="high",
         )  # fmt: skip
 
@@ -107,7 +108,17 @@ def _resized(
     *, effort: Level = "medium",
 ) -> Recommendation:  # fmt: skip
     now_monthly, then_monthly = (times(one.number, prices.monthly(instance_usage(name))) for name in (one.type, then))
-    own = f"aws ec2 modify-instance-attribute --instance-id {one.name} --instance-type {then}  # while it is stopped"
+    own = " && ".join(
+        f"aws ec2 {step.format(one.name)}"
+        for step in (
+            "stop-instances --instance-ids {}",
+            "wait instance-stopped --instance-ids {}",
+            f"modify-instance-attribute --instance-id {{}} --instance-type Value={then}",
+            "start-instances --instance-ids {}",
+        )
+    )
+    if kind == ON_ARM:
+        own = f"start its successor from an arm64 image with --instance-type {then}, then terminate {one.name}"
     return Recommendation(
         kind=kind,
         resource=one.name,
@@ -115,9 +126,9 @@ def _resized(
         confidence=confidence,
         effort=effort,
         risk=risk,
-        change=tfvars(where.environment, "instance_type", f'"{one.type}"', f'"{then}"') if one.is_group else own,
+        change=set_variable(where.environment, "instance_type", f'"{one.type}"', f'"{then}"') if one.is_group else own,
         seen=seen,
-        usage=prices.usage(instance_usage(one.type)),
+        usages=prices.billed(instance_usage(one.type), instance_usage(then)),
     )
 
 
@@ -134,15 +145,38 @@ def _asleep_at_night(where: Environment, prices: PriceList) -> Iterator[Recommen
         return
     share = requests.during(_sleeps) / requests.total
     if share <= NIGHT_SHARE:
-        monthly = prices.monthly(instance_usage(group.type))
+        asleep = 1 - AWAKE_SHARE
+        disks = _disk_sizes(where)
+        usages = [f"EBS:VolumeUsage.{kind}" for kind in disks]
         yield Recommendation(
             kind="let dev sleep at night",
             resource=where.asg_name,
-            saving=times(group.number * (1 - AWAKE_SHARE), monthly),
+            saving=total(
+                times(group.number * asleep, prices.monthly(instance_usage(group.type))),
+                *(times(size * asleep, prices.dollars(f"EBS:VolumeUsage.{kind}")) for kind, size in disks.items()),
+            ),
             confidence="medium",
             effort="medium",
-            risk="nobody can use dev from 20:00 to 07:00 UTC and at weekends; the first request waits for a boot",
-            change=SCHEDULE,
+            risk="nobody can use dev from 20:00 to 07:00 UTC and at weekends, the first request waits for a boot, dev's"
+            " alarms ring unless they are silenced, and a deployment in these hours finds no instance",
+            change=add_to(MAIN, SCHEDULE),
             seen=f"{share:.0%} of {requests.total:,.0f} requests came at night or weekends in {requests.days:.0f} days",
-            usage=prices.usage(instance_usage(group.type)),
+            usages=prices.billed(instance_usage(group.type), *usages),
         )
+
+
+def _disk_sizes(where: Environment) -> dict[str, int]:
+    """GiB of the group's disks by type: they go with their instances."""
+    wanted = [
+        {"Name": f"tag:{ASG}", "Values": [where.asg_name]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+    ec2 = aws.client("ec2")
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=wanted)
+    names = [one["InstanceId"] for page in pages for r in page["Reservations"] for one in r["Instances"]]
+    attached = [{"Name": "attachment.instance-id", "Values": names}]
+    sizes: dict[str, int] = {}
+    for page in ec2.get_paginator("describe_volumes").paginate(Filters=attached):
+        for one in page["Volumes"]:
+            sizes[one["VolumeType"]] = sizes.get(one["VolumeType"], 0) + one["Size"]
+    return sizes

@@ -7,9 +7,10 @@ from typing import Any
 
 from tasks import aws, usage_metrics
 from tasks.instance_sizes import half, memory_gib, newer, on_arm
-from tasks.price_list import BACKUP_USAGE, PriceList, database_usage
-from tasks.recommendation import OLD, Level, Recommendation, difference, is_ours, is_worth_it, tfvars, times
+from tasks.price_list import BACKUP_USAGE, PriceList, database_usage, storage_usage
+from tasks.recommendation import OLD, Level, Recommendation, difference, is_ours, is_worth_it, times, total
 from tasks.residue_kinds import MARKS, tags_of
+from tasks.terraform_diff import set_variable
 
 GIB = 1024**3
 BYTES_PER_CONNECTION = 9_531_392  # RDS's default: max_connections is memory / this
@@ -62,17 +63,17 @@ def _resized(
     risk: str,
 ) -> Recommendation:  # fmt: skip
     now, multi_az = one["DBInstanceClass"], one["MultiAZ"]
-    usage = database_usage(now, multi_az=multi_az)
+    usage, smaller = (database_usage(name, multi_az=multi_az) for name in (now, then))
     return Recommendation(
         kind=kind,
         resource=one["DBInstanceIdentifier"],
-        saving=difference(prices.monthly(usage), prices.monthly(database_usage(then, multi_az=multi_az))),
+        saving=difference(prices.monthly(usage), prices.monthly(smaller)),
         confidence=confidence,
         effort="medium",
         risk=risk,
-        change=tfvars(environment, "db_instance_class", f'"{now}"', f'"{then}"'),
+        change=set_variable(environment, "db_instance_class", f'"{now}"', f'"{then}"'),
         seen=seen,
-        usage=prices.usage(usage.partition("|")[0]),
+        usages=prices.billed(usage, smaller),
     )
 
 
@@ -80,16 +81,21 @@ def _single_zone(environment: str, one: Mapping[str, Any], prices: PriceList) ->
     if environment != "dev" or not one["MultiAZ"]:
         return
     both, single = (database_usage(one["DBInstanceClass"], multi_az=zones) for zones in (True, False))
+    disks, disk = (storage_usage(one["StorageType"], multi_az=zones) for zones in (True, False))
+    size = one["AllocatedStorage"]
     yield Recommendation(
         kind="keep dev's database in one zone",
         resource=one["DBInstanceIdentifier"],
-        saving=difference(prices.monthly(both), prices.monthly(single)),
+        saving=difference(
+            total(prices.monthly(both), times(size, prices.dollars(disks))),
+            total(prices.monthly(single), times(size, prices.dollars(disk))),
+        ),
         confidence="high",
         effort="low",
         risk="when its zone fails, dev's database is gone until it is restored",
-        change=tfvars(environment, "db_multi_az", "true", "false"),
-        seen="Multi-AZ in dev; the storage is paid twice, too, which comes on top of the saving",
-        usage=prices.usage(both.partition("|")[0]),
+        change=set_variable(environment, "db_multi_az", "true", "false"),
+        seen=f"Multi-AZ in dev: two servers and two disks of {size} GiB are paid for",
+        usages=prices.billed(both, single, disks, disk),
     )
 
 
@@ -111,5 +117,5 @@ def _snapshots(environment: str, prices: PriceList) -> Iterator[Recommendation]:
                 risk="this state can't be restored any more; export it first where it must be kept",
                 change=f"aws rds delete-db-snapshot --db-snapshot-identifier {name}",
                 seen=f"{one['AllocatedStorage']} GiB, {age.days} days old, expires never; the money is at most this",
-                usage=prices.usage(BACKUP_USAGE),
+                usages=prices.billed(BACKUP_USAGE),
             )

@@ -1,21 +1,22 @@
-"""Addresses, load balancers and NAT gateways that are paid by the hour without a use."""
+"""Addresses and load balancers that are paid by the hour without a use."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from tasks import aws, usage_metrics
 from tasks.price_list import HOURS, PriceList
-from tasks.recommendation import Recommendation, is_ours, tfvars, times
+from tasks.recommendation import Recommendation, is_ours, times, total
 from tasks.residue_kinds import tags_of
 
-IDLE_ADDRESS = "PublicIPv4:IdleAddress"
+IDLE_ADDRESS, USED_ADDRESS = "PublicIPv4:IdleAddress", "PublicIPv4:InUseAddress"
+BALANCER = "LoadBalancerUsage"
 MOST_TAGGED = 20  # load balancers per DescribeTags, an API limit
 
 
 def find(environment: str, prices: PriceList) -> Iterator[Recommendation]:
     yield from _addresses(environment, prices)
     yield from _load_balancers(environment, prices)
-    yield from _nat_gateways(environment, prices)
 
 
 def _addresses(environment: str, prices: PriceList) -> Iterator[Recommendation]:
@@ -31,13 +32,13 @@ def _addresses(environment: str, prices: PriceList) -> Iterator[Recommendation]:
             risk="the address is given to somebody else: look for it in DNS and in other people's firewalls first",
             change=f"aws ec2 release-address --allocation-id {one['AllocationId']}",
             seen=f"{one['PublicIp']} is associated with nothing",
-            usage=prices.usage(IDLE_ADDRESS),
+            usages=prices.billed(IDLE_ADDRESS),
         )
 
 
 def _load_balancers(environment: str, prices: PriceList) -> Iterator[Recommendation]:
     """Idle: two weeks old, and not one request in them. CloudWatch tells no requests by telling nothing."""
-    for arn, tags in _tagged_balancers():
+    for arn, addresses, tags in _tagged_balancers():
         name = arn.partition("loadbalancer/")[2]
         if not name.startswith("app/") or not is_ours(tags, environment):
             continue
@@ -48,26 +49,34 @@ def _load_balancers(environment: str, prices: PriceList) -> Iterator[Recommendat
         yield Recommendation(
             kind="delete an idle load balancer",
             resource=arn,
-            saving=times(HOURS, prices.dollars("LoadBalancerUsage")),
+            saving=total(
+                times(HOURS, prices.dollars(BALANCER)),
+                times(HOURS * addresses, prices.dollars(USED_ADDRESS)) if addresses else Decimal(0),
+            ),
             confidence="medium" if targets else "high",
             effort="low",
             risk="whatever still names it in DNS fails; capacity units come on top of the saving",
             change=f"aws elbv2 delete-load-balancer --load-balancer-arn {arn}",
-            seen=f"not one request in {usage_metrics.DAYS} days, {targets} targets",
-            usage=prices.usage("LoadBalancerUsage"),
+            seen=f"not one request in {usage_metrics.DAYS} days, {targets} targets, {addresses} public addresses",
+            usages=prices.billed(BALANCER, USED_ADDRESS),
         )
 
 
-def _tagged_balancers() -> Iterator[tuple[str, dict[str, str]]]:
-    """Those that are old enough to judge."""
+def _tagged_balancers() -> Iterator[tuple[str, int, dict[str, str]]]:
+    """Those that are old enough to judge. One that faces the internet has an address in each zone."""
     elbv2 = aws.client("elbv2")
     pages = elbv2.get_paginator("describe_load_balancers").paginate()
     oldest = datetime.now(UTC) - timedelta(days=usage_metrics.DAYS)
     found = [one for page in pages for one in page["LoadBalancers"]]
-    arns = [one["LoadBalancerArn"] for one in found if one["CreatedTime"] < oldest]
+    addresses = {
+        one["LoadBalancerArn"]: len(one["AvailabilityZones"]) if one["Scheme"] == "internet-facing" else 0
+        for one in found
+        if one["CreatedTime"] < oldest
+    }
+    arns = list(addresses)
     for begin in range(0, len(arns), MOST_TAGGED):
         told = elbv2.describe_tags(ResourceArns=arns[begin : begin + MOST_TAGGED])["TagDescriptions"]
-        yield from ((one["ResourceArn"], tags_of(one["Tags"])) for one in told)
+        yield from ((one["ResourceArn"], addresses[one["ResourceArn"]], tags_of(one["Tags"])) for one in told)
 
 
 def _targets(arn: str) -> int:
@@ -76,24 +85,3 @@ def _targets(arn: str) -> int:
     groups = [one for page in pages for one in page["TargetGroups"] if arn in one["LoadBalancerArns"]]
     asked = (elbv2.describe_target_health(TargetGroupArn=one["TargetGroupArn"]) for one in groups)
     return sum(len(one["TargetHealthDescriptions"]) for one in asked)
-
-
-def _nat_gateways(environment: str, prices: PriceList) -> Iterator[Recommendation]:
-    """In dev one is enough: a zone's failure may take dev's way out with it."""
-    if environment != "dev":
-        return
-    wanted = [{"Name": "state", "Values": ["available"]}, {"Name": "tag:Environment", "Values": [environment]}]
-    pages = aws.client("ec2").get_paginator("describe_nat_gateways").paginate(Filters=wanted)
-    gateways = sorted(one["NatGatewayId"] for page in pages for one in page["NatGateways"])
-    if len(gateways) > 1:
-        yield Recommendation(
-            kind="share one NAT gateway",
-            resource=",".join(gateways),
-            saving=times(HOURS * (len(gateways) - 1), prices.dollars("NatGateway-Hours")),
-            confidence="high",
-            effort="low",
-            risk="when its zone fails, dev reaches nothing outside; traffic from other zones is paid for",
-            change=tfvars("dev", "nat_gateway_per_az", "true", "false"),
-            seen=f"{len(gateways)} NAT gateways in dev",
-            usage=prices.usage("NatGateway-Hours"),
-        )

@@ -36,7 +36,8 @@ class Residue:
 
     @property
     def is_kept(self) -> bool:
-        return self.kind == "RDS snapshot" and self.flow == SNAPSHOT_FLOW
+        """What outlives its run on purpose, until it expires."""
+        return self.kind == "alarm mute rule" or (self.kind == "RDS snapshot" and self.flow == SNAPSHOT_FLOW)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id} of {self.flow} (run {self.run_id})"

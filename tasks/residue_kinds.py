@@ -165,6 +165,22 @@ def _try_to_delete(group: Thing) -> str:
     return ""
 
 
+def _find_mute_rules(one: str | None) -> Iterable[Thing]:
+    """One that has expired mutes nothing any more; it is only in the way."""
+    cloudwatch = aws.client("cloudwatch")
+    rules = _pages("cloudwatch", "list_alarm_mute_rules", "AlarmMuteRuleSummaries[]", "", {})
+    for rule in rules:
+        arn, name = rule["AlarmMuteRuleArn"], rule["AlarmMuteRuleArn"].rpartition(":")[2]
+        if one in (None, name):
+            tags = tags_of(cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"])
+            if one or set(MARKS) & set(tags):
+                yield Thing("alarm mute rule", name, tags, rule.get("LastUpdatedTimestamp"), rule["Status"])
+
+
+def _delete_mute_rule(thing: Thing) -> None:
+    aws.client("cloudwatch").delete_alarm_mute_rule(AlarmMuteRuleName=thing.id)
+
+
 def _pages(service: str, operation: str, path: str, missing: str, asked: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Everything at `path` of all pages; nothing when AWS answers `missing`."""
     try:
@@ -184,6 +200,7 @@ KINDS = {
     "RDS instance": Kind(_find_db_instances, _delete_db_instance),
     "RDS snapshot": Kind(_find_db_snapshots, _delete_db_snapshot),
     "EC2 instance": Kind(_find_instances, _terminate_instance),
+    "alarm mute rule": Kind(_find_mute_rules, _delete_mute_rule),
     "secret": Kind(_find_secrets, _delete_secret),
     "security group": Kind(_find_security_groups, _delete_security_group),
 }

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from tasks import application, autoscaling, deleted_rows, destruction, launch_template, rds
+from tasks.database_recovery import RETIRE_AFTER
 from tasks.drill import Abort, BlastRadius, Recovery, Scenario, Situation, Step, Target
 from tasks.environment import Environment, EnvironmentName, describe_environment
 from tasks.errors import PreconditionFailed, VerificationFailed
@@ -31,6 +32,7 @@ def _database_of(where: Environment) -> BlastRadius:
 def _everything_of(where: Environment) -> BlastRadius:
     db = rds.describe_db_instance.fn(where.db_identifier)
     require_recoverable(where, db)
+    require_nothing_kept(where)
     group = autoscaling.describe_group.fn(where.asg_name)
     targets = (
         Target("RDS instance", db.id),
@@ -64,6 +66,19 @@ def require_recoverable(where: Environment, db: DBInstance) -> None:
         raise PreconditionFailed(
             f"{db} has no automated backups to come back from, expected some days of them. Nothing was changed. Set"
             " backup_retention_days, and wait until the first backup is made"
+        )
+
+
+def require_nothing_kept(where: Environment) -> None:
+    """
+    Raises:
+        PreconditionFailed: an instance that a recovery put aside stands in the network that would go.
+    """
+    if kept := [db.id for db in rds.find_tagged(RETIRE_AFTER) if db.id.startswith(f"{where}-db")]:
+        raise PreconditionFailed(
+            f"{', '.join(kept)} is kept by a recovery, expected none: the network around it can't be destroyed, and it"
+            " is not there to be lost. Nothing was changed. When its day has come:"
+            f" python -m flows.retire_database --environment {where.environment} --instance {kept[0]}"
         )
 
 

@@ -1,6 +1,6 @@
 """What was spent, why it changed and what comes next: everything that Cost Explorer is asked for one review."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -26,7 +26,8 @@ from tasks.month import Month
 
 MONTHS_SHOWN = 13
 MONTHS_TOLD = 13  # before this one; Cost Explorer keeps no more unless an account asks for it
-TAG = "Environment"
+TAG, PROJECT_TAG = "Environment", "Project"
+SERVICES_BY_DAY = 40  # the dearest: with all of them the pages of the daily answer, each paid, would grow with them
 R = TypeVar("R")
 
 
@@ -41,6 +42,7 @@ class Spending:
     anomalies: tuple[Anomaly, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
     gaps: list[str] = field(default_factory=list)
+    by_day: tuple[str, ...] = ()
     requests: int = 0
 
     @property
@@ -89,15 +91,14 @@ def choose_month(asked: str | None, today: date) -> Month:
     return month
 
 
-def questions(month: Month, today: date) -> Iterator[tuple[str, Question]]:
-    """Always these, however many services and tags; but each page of an answer is a request."""
+def questions(month: Month, today: date, by_day: tuple[str, ...]) -> Iterator[tuple[str, Question]]:
+    """Always these after the one by usage type, however many services and tags; each page of an answer is a request."""
     current, before = Month.of(today), month.after(-1)
     oldest = max(month.after(1 - MONTHS_SHOWN), current.after(-MONTHS_TOLD))
-    yield "usage", usage_question(month)
     yield "history", Question(oldest.first, month.end, ("SERVICE", "RECORD_TYPE"))
-    yield "tag", Question(before.first, month.end, (f"tag:{TAG}",))
+    yield "tag", Question(before.first, month.end, (f"tag:{TAG}", f"tag:{PROJECT_TAG}"))
     first_day = max(month.end - timedelta(days=cost_anomalies.DAYS_ASKED), oldest.first)
-    yield "daily", Question(first_day, month.end, ("SERVICE",), "DAILY")
+    yield "daily", Question(first_day, month.end, ("SERVICE",), "DAILY", by_day)
     yield "to date", Question(current.first, today + timedelta(days=1), (f"tag:{TAG}",))
 
 
@@ -108,17 +109,34 @@ def usage_question(month: Month) -> Question:
 def ask(bucket: str, month: Month, today: date) -> Spending:
     """As much as can be had. Where Cost Explorer is closed to us, one question is enough to know."""
     found = Spending(month, today)
-    for name, question in questions(month, today):
-        answer = _attempt(found, lambda question=question: get_cost_and_usage(bucket, question))  # type: ignore[misc]
-        if isinstance(answer, CostExplorerClosed):
-            return found
-        if isinstance(answer, Answer):
-            found.answers[name] = answer
-            found.requests += answer.requests
+    if _is_closed(found, bucket, "usage", usage_question(month)):
+        return found
+    found.by_day = dearest(found.charges("usage"))
+    is_closed = any(_is_closed(found, bucket, *one) for one in questions(month, today, found.by_day))
     _compare(found)
-    _look_at_days(found)
-    _look_ahead(found)
+    if not is_closed:
+        _look_at_days(found)
+        _look_ahead(found)
     return found
+
+
+def _is_closed(found: Spending, bucket: str, name: str, question: Question) -> bool:
+    """Asks one question, and whether there is no sense in asking more."""
+    answer = _attempt(found, lambda: get_cost_and_usage(bucket, question))
+    if isinstance(answer, Answer):
+        found.answers[name] = answer
+        found.requests += answer.requests
+    return isinstance(answer, CostExplorerClosed)
+
+
+def dearest(charges: Iterable[Charge]) -> tuple[str, ...]:
+    """Of which services the days are looked at; none named where there are few, or it is not known: then all."""
+    sums: dict[str, Decimal] = {}
+    for one in charges:
+        sums[one.keys[0]] = sums.get(one.keys[0], Decimal(0)) + abs(one.unblended)
+    if len(sums) <= SERVICES_BY_DAY:
+        return ()
+    return tuple(sorted(sorted(sums, key=lambda name: sums[name], reverse=True)[:SERVICES_BY_DAY]))
 
 
 def _attempt(found: Spending, question: Callable[[], R]) -> R | CostUnavailable | None:
@@ -174,7 +192,18 @@ def _look_ahead(found: Spending) -> None:
         found.forecasts = tuple(ahead)
         return
     wanted = [(month, known.get(month, Decimal(0)), cost_forecast.days_left(month, today)) for month in months]
-    found.forecasts = cost_forecast.extrapolate(found.charges("daily"), wanted)
+    found.forecasts = cost_forecast.extrapolate([*found.charges("daily"), *_others_by_day(found)], wanted)
+
+
+def _others_by_day(found: Spending) -> Iterator[Charge]:
+    """Of services that were not asked for by day: what they cost in the month, the same each day."""
+    if not found.by_day:
+        return
+    rest = [one for one in found.charges("usage") if found.month.holds(one.day) and one.keys[0] not in found.by_day]
+    a_day = sum((one.unblended for one in rest), Decimal(0)) / found.month.days
+    for number in range(found.month.days):
+        day = found.month.first + timedelta(days=number)
+        yield Charge(day, ("others",), a_day, a_day, Decimal(0), "N/A")
 
 
 def history(found: Spending) -> Mapping[Month, dict[str, Decimal]]:

@@ -94,7 +94,7 @@ def _reasons_to_go(one: Residue, run: RunState | None, now: datetime, include_un
 
 def _reason_to_stay(one: Residue, run: RunState | None) -> str:
     if one.is_kept:
-        return "a snapshot that is kept until it expires"
+        return f"a {one.kind} that is kept until it expires"
     if run:
         return f"its run is {run.name}"
     return "its run is unknown to this Prefect server; it goes when it expires, or now with --include-unexpired"

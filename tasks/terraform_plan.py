@@ -31,6 +31,7 @@ BILLED = frozenset(
     {
         "aws_autoscaling_group",
         "aws_db_instance",
+        "aws_db_instance_automated_backups_replication",
         "aws_eip",
         "aws_kms_key",
         "aws_lb",

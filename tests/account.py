@@ -49,10 +49,17 @@ PRICES: dict[str, Decimal] = {
         "EBS:VolumeUsage.gp3": "0.08",
         "EBS:SnapshotUsage": "0.05",
         "NatGateway-Hours": "0.046",
+        "NatGateway-Bytes": "0.046",
+        "VpcEndpoint-Hours": "0.011",
+        "VpcEndpoint-Bytes": "0.01",
         "PublicIPv4:IdleAddress": "0.005",
+        "PublicIPv4:InUseAddress": "0.005",
         "LoadBalancerUsage": "0.024",
         "RDS:ChargedBackupUsage": "0.095",
-        "TimedStorage-ByteHrs": "0.03",
+        "RDS:GP3-Storage": "0.12",
+        "RDS:Multi-AZ-GP3-Storage": "0.24",
+        "TimedStorage-ByteHrs|AmazonCloudWatch": "0.03",
+        "TimedStorage-ByteHrs|AmazonECR": "0.1",
     }.items()
 }
 
@@ -62,24 +69,30 @@ def price_list() -> dict[str, list[dict[str, Any]]]:
     told: dict[str, list[dict[str, Any]]] = {}
     for name, dollars in PRICES.items():
         service, attributes = _product(name)
-        attributes |= {"usagetype": f"EUN1-{name}", "regionCode": "eu-north-1"}
-        unit = "GB-Mo" if "Usage." in name or "Storage" in name or "Snapshot" in name else "Hrs"
+        attributes |= {"usagetype": f"EUN1-{name.partition('|')[0]}", "regionCode": "eu-north-1"}
+        unit = "GB" if "Bytes" in name else "GB-Mo" if "Usage." in name or "torage" in name else "Hrs"
         told.setdefault(service, []).append({"dollars": f"{dollars}", "unit": unit, "attributes": attributes})
     return told
 
 
 def _product(name: str) -> tuple[str, dict[str, str]]:
     kind = name.partition(":")[0]
+    if name.endswith("-Storage"):
+        return "AmazonRDS", {"productFamily": "Database Storage", "databaseEngine": "PostgreSQL"}
     return {
         "BoxUsage": ("AmazonEC2", {"productFamily": "Compute Instance", **BOX}),
         "InstanceUsage": ("AmazonRDS", {"productFamily": "Database Instance", "databaseEngine": "PostgreSQL"}),
         "Multi-AZUsage": ("AmazonRDS", {"productFamily": "Database Instance", "databaseEngine": "PostgreSQL"}),
         "EBS": ("AmazonEC2", {"productFamily": "Storage Snapshot" if "Snapshot" in name else "Storage"}),
         "NatGateway-Hours": ("AmazonEC2", {"productFamily": "NAT Gateway"}),
+        "NatGateway-Bytes": ("AmazonEC2", {"productFamily": "NAT Gateway"}),
+        "VpcEndpoint-Hours": ("AmazonVPC", {"productFamily": "VpcEndpoint"}),
+        "VpcEndpoint-Bytes": ("AmazonVPC", {"productFamily": "VpcEndpoint"}),
         "PublicIPv4": ("AmazonVPC", {"group": "VPCPublicIPv4Address"}),
         "LoadBalancerUsage": ("AWSELB", {"productFamily": "Load Balancer-Application"}),
         "RDS": ("AmazonRDS", {"productFamily": "Storage Snapshot"}),
-        "TimedStorage-ByteHrs": ("AmazonCloudWatch", {"productFamily": "Storage Snapshot"}),
+        "TimedStorage-ByteHrs|AmazonCloudWatch": ("AmazonCloudWatch", {"productFamily": "Storage Snapshot"}),
+        "TimedStorage-ByteHrs|AmazonECR": ("AmazonECR", {"productFamily": "EC2 Container Registry"}),
     }[kind]
 
 

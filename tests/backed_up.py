@@ -76,6 +76,7 @@ class BackedUp:
         value |= {"username": "postgres", "password": PASSWORD}
         self.client("secretsmanager").put_secret_value(SecretId=f"{NAME}-db", SecretString=json.dumps(value))
         outputs = {**asdict(self.production.environment), "backup_bucket": BUCKET}
+        outputs.pop("backup_replica_arn")  # Terraform has no such output without a replica
         for name, found in outputs.items():
             text = json.dumps(found) if isinstance(found, tuple) else found or "none"
             self.client("ssm").put_parameter(Name=f"/{PROJECT}/dev/{name}", Value=text, Type="String")

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import run_drill as page
-from tasks import drill_journal, scenarios
+from flows.retire_database import retire_database
+from tasks import drill_journal, rds, scenarios
+from tasks.database_recovery import RETIRE_AFTER
 from tasks.drill import Scenario, Situation
 from tasks.drill_journal import Journal
 from tasks.environment import describe_environment
@@ -52,6 +55,14 @@ def kill_everywhere(scenario: str, environment: dict[str, str]) -> None:
     killing.kill_everywhere("flows.run_drill", {"scenario": scenario}, asked)
     journal = last_journal()
     assert (journal.outcome, journal.failures, journal.undone) == ("proven", [], journal.begun)
+
+
+def retire_kept() -> None:
+    """The day of what recoveries put aside has passed."""
+    for db in rds.find_tagged(RETIRE_AFTER):
+        rds.tag(db, {RETIRE_AFTER: f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"})
+        state = retire_database("dev", db.id, return_state=True)  # type: ignore[call-overload]
+        assert state.is_completed(), message(state)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""Accounts with planted waste, whose price is known, beside things that are as they should be."""
+"""Accounts with planted waste beside things that are as they should be."""
 
+import hashlib
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from tests.account import HOURS, PRICES, hourly
+from tests.account import hourly
 from tests.restored import AMI_PARAMETER
 
 DEV = [{"Key": "Environment", "Value": "dev"}]
@@ -14,17 +15,27 @@ PROD = [{"Key": "Environment", "Value": "prod"}]
 OLD_DAYS = 120
 DATABASE = {"Engine": "postgres", "AllocatedStorage": 20, "MasterUsername": "postgres", "StorageType": "gp3"}
 GIB = 1024**3
+IMAGES = 13
+POLICY = {
+    "rules": [
+        {
+            "rulePriority": 1,
+            "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 5},
+            "action": {"type": "expire"},
+        }
+    ]
+}
 
 
 @dataclass
 class Waste:
-    """Builds one account from a seed; `planted` is what is wrong with it: kind, thing and dollars a month."""
+    """Builds one account from a seed; `planted` is what is wrong with it, by kind and thing. The bill prices it."""
 
     client: Callable[..., Any]
     call_tool: Callable[..., Any]
     seed: int
     databases: bool = True
-    planted: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    planted: set[tuple[str, str]] = field(default_factory=set)
     _dice: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,15 +50,16 @@ class Waste:
             ]
             for n, zone in enumerate(("eu-north-1a", "eu-north-1b"))
         ]
-        for plant in (self._volumes, self._snapshots, self._balancers):
+        for plant in (self._volumes, self._snapshots, self._machine_images, self._balancers):
             plant(old=True)
         self.call_tool("POST", "/lab/age", {"days": OLD_DAYS})
-        for plant in (self._volumes, self._snapshots, self._balancers):
+        for plant in (self._volumes, self._snapshots, self._machine_images, self._balancers):
             plant(old=False)
         self._addresses()
         self._gateways()
         self._instances()
         self._logs()
+        self._registry()
         if self.databases:
             self._databases()
         return self
@@ -55,14 +67,14 @@ class Waste:
     def _happens(self) -> bool:
         return self._dice.random() < 0.5
 
-    def _plant(self, kind: str, thing: str, dollars: Decimal) -> None:
-        self.planted[kind, thing] = dollars
+    def _plant(self, kind: str, thing: str) -> None:
+        self.planted.add((kind, thing))
 
-    def _volume(self, kind: str, tags: list[dict[str, str]]) -> tuple[str, int]:
+    def _volume(self, kind: str, tags: list[dict[str, str]]) -> str:
         size = self._dice.randrange(8, 900)
         named = {"TagSpecifications": [{"ResourceType": "volume", "Tags": tags}]} if tags else {}
         made = self.client("ec2").create_volume(AvailabilityZone="eu-north-1a", Size=size, VolumeType=kind, **named)
-        return made["VolumeId"], size
+        return str(made["VolumeId"])
 
     def _volumes(self, *, old: bool) -> None:
         """A young unattached one may be between two uses, and prod's are not dev's to judge."""
@@ -72,16 +84,32 @@ class Waste:
             return
         for kind in ("gp2", "gp3"):
             if self._happens():
-                name, size = self._volume(kind, self._dice.choice([DEV, []]))
-                self._plant("delete an unattached volume", name, size * PRICES[f"EBS:VolumeUsage.{kind}"])
+                self._plant("delete an unattached volume", self._volume(kind, self._dice.choice([DEV, []])))
 
     def _snapshots(self, *, old: bool) -> None:
         if not old or self._happens():
-            volume, size = self._volume("gp3", PROD)
+            volume = self._volume("gp3", PROD)
             specification = [{"ResourceType": "snapshot", "Tags": DEV}]
             made = self.client("ec2").create_snapshot(VolumeId=volume, TagSpecifications=specification)
             if old:
-                self._plant("delete an old snapshot", made["SnapshotId"], size * PRICES["EBS:SnapshotUsage"])
+                self._plant("delete an old snapshot", made["SnapshotId"])
+
+    def _machine_images(self, *, old: bool) -> None:
+        """An old one that a launch template names is used, and a young one may be."""
+        if not self._happens():
+            return
+        name = self._instance("t4g.nano", busy=80)
+        tags = [{"ResourceType": "image", "Tags": DEV}]
+        images = [
+            self.client("ec2").create_image(InstanceId=name, Name=f"{kind}-{old}", TagSpecifications=tags)["ImageId"]
+            for kind in ("forgotten", "named")
+        ]
+        self.client("ec2").terminate_instances(InstanceIds=[name])
+        self.client("ec2").create_launch_template(
+            LaunchTemplateName=f"named-{old}", LaunchTemplateData={"ImageId": images[1]}
+        )
+        if old:
+            self._plant("deregister an old machine image", images[0])
 
     def _balancers(self, *, old: bool) -> None:
         """An old one without requests is idle; one with requests, or a young one, is not."""
@@ -93,7 +121,7 @@ class Waste:
             )
             arn = made["LoadBalancers"][0]["LoadBalancerArn"]
             if idle and old:
-                self._plant("delete an idle load balancer", arn, HOURS * PRICES["LoadBalancerUsage"])
+                self._plant("delete an idle load balancer", arn)
             elif old:
                 dimension = {"LoadBalancer": arn.partition("loadbalancer/")[2]}
                 hourly(self.client, "AWS/ApplicationELB", "RequestCount", dimension, lambda _: 100)
@@ -101,22 +129,25 @@ class Waste:
     def _addresses(self) -> None:
         for _ in range(self._dice.randrange(3)):
             name = self.client("ec2").allocate_address(Domain="vpc")["AllocationId"]
-            self._plant("release an unused address", name, HOURS * PRICES["PublicIPv4:IdleAddress"])
+            self._plant("release an unused address", name)
 
     def _gateways(self) -> None:
         names = []
         for subnet in self.subnets[: 2 if self._happens() else 1]:
             specification = [{"ResourceType": "natgateway", "Tags": DEV}]
+            address = self.client("ec2").allocate_address(Domain="vpc")["AllocationId"]
             made = self.client("ec2").create_nat_gateway(
-                SubnetId=subnet, ConnectivityType="private", TagSpecifications=specification
+                SubnetId=subnet, AllocationId=address, TagSpecifications=specification
             )
             names.append(made["NatGateway"]["NatGatewayId"])
         if len(names) > 1:
-            self._plant("share one NAT gateway", ",".join(sorted(names)), HOURS * PRICES["NatGateway-Hours"])
+            self._plant("share one NAT gateway", ",".join(sorted(names)))
 
     def _instance(self, kind: str, busy: int, disk: str = "gp3") -> str:
         image = self.client("ssm").get_parameter(Name=AMI_PARAMETER)["Parameter"]["Value"]
-        mapping = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": disk, "VolumeSize": 20}}]
+        mapping = [
+            {"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": disk, "VolumeSize": 20, "DeleteOnTermination": True}}
+        ]
         made = self.client("ec2").run_instances(
             ImageId=image,
             InstanceType=kind,
@@ -132,20 +163,19 @@ class Waste:
 
     def _instances(self) -> None:
         self._instance("t4g.small", busy=80)
-        for kind, now, then, busy in (
-            ("use smaller instances", "t4g.small", "t4g.micro", 20),
-            ("use Graviton", "t3.micro", "t4g.micro", 80),
-            ("use a newer generation", "t2.micro", "t3.micro", 80),
+        for kind, now, busy in (
+            ("use smaller instances", "t4g.small", 20),
+            ("use Graviton", "t3.micro", 80),
+            ("use a newer generation", "t2.micro", 80),
         ):
             if self._happens():
-                saving = HOURS * (PRICES[f"BoxUsage:{now}"] - PRICES[f"BoxUsage:{then}"])
-                self._plant(kind, self._instance(now, busy), saving)
+                self._plant(kind, self._instance(now, busy))
         if self._happens():
             name = self._instance("t4g.nano", busy=80, disk="gp2")
             found = self.client("ec2").describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [name]}])[
                 "Volumes"
             ]
-            self._plant("make gp2 gp3", found[0]["VolumeId"], 20 * Decimal("0.02"))
+            self._plant("make gp2 gp3", found[0]["VolumeId"])
 
     def _logs(self) -> None:
         logs = self.client("logs")
@@ -153,7 +183,17 @@ class Waste:
         logs.put_retention_policy(logGroupName="/kept/for/a/while", retentionInDays=14)
         if self._happens():
             logs.create_log_group(logGroupName="/kept/for/ever")
-            self._plant("let old logs expire", "/kept/for/ever", Decimal(0))
+            self._plant("let old logs expire", "/kept/for/ever")
+
+    def _registry(self) -> None:
+        """A repository that keeps all of its images; one with few; and one that ends them by itself."""
+        ecr = self.client("ecr")
+        for name, images in (("few", 3), ("ended", IMAGES), *((("endless", IMAGES),) if self._happens() else ())):
+            ecr.create_repository(repositoryName=name)
+            push(ecr, name, images)
+        ecr.put_lifecycle_policy(repositoryName="ended", lifecyclePolicyText=json.dumps(POLICY))
+        if ecr.describe_repositories()["repositories"][2:]:
+            self._plant("let old images expire", "endless")
 
     def _database(self, name: str, kind: str, busy: int, *, multi_az: bool = False) -> None:
         self.client("rds").create_db_instance(
@@ -171,12 +211,27 @@ class Waste:
 
     def _databases(self) -> None:
         self._database("busy", "db.t4g.small", busy=70)
-        for kind, now, then, busy in (
-            ("use a smaller database", "InstanceUsage:db.t4g.small", "InstanceUsage:db.t4g.micro", 20),
-            ("use a database on Graviton", "InstanceUsage:db.t3.micro", "InstanceUsage:db.t4g.micro", 70),
-            ("keep dev's database in one zone", "Multi-AZUsage:db.t4g.micro", "InstanceUsage:db.t4g.micro", 70),
+        for kind, now, busy in (
+            ("use a smaller database", "db.t4g.small", 20),
+            ("use a database on Graviton", "db.t3.micro", 70),
+            ("keep dev's database in one zone", "db.t4g.micro", 70),
         ):
             if self._happens():
                 name = kind.split()[-1].lower()
-                self._database(name, now.partition(":")[2], busy, multi_az=now.startswith("Multi"))
-                self._plant(kind, name, HOURS * (PRICES[now] - PRICES[then]))
+                self._database(name, now, busy, multi_az=name == "zone")
+                self._plant(kind, name)
+
+
+def push(ecr: Any, repository: str, images: int) -> None:
+    """Releases that say that they are large; what is really stored is one byte each."""
+    layer = f"sha256:{hashlib.sha256(b'0').hexdigest()}"
+    upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
+    ecr.upload_layer_part(
+        repositoryName=repository, uploadId=upload, partFirstByte=0, partLastByte=0, layerPartBlob=b"0"
+    )
+    ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[layer])
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    for number in range(images):
+        blob = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer, "size": GIB + number}
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "layers": [blob]})
+        ecr.put_image(repositoryName=repository, imageManifest=manifest, imageTag=f"1.0.{number}")

@@ -6,6 +6,7 @@ from tests import killing
 from tests.stack import Stack
 
 DEPLOY = "flows.deploy_application"
+THERE_AND_BACK = 2
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -15,4 +16,5 @@ def test_killed_at_every_task_boundary_of_an_undo_a_bad_release_is_undone_and_re
     wanted = {"environment": "dev", "image": stack.push("3.0.0", "failing"), "bake_minutes": 0}
     killing.kill_everywhere(DEPLOY, wanted, environment, ends=1)
     assert (stack.served(), stack.running_versions()) == ({"1.0.0"}, {"1"})
-    assert (len(stack.refreshes()), stack.template_versions()) == (1, [1])
+    assert stack.template_versions() == [1]
+    assert len(stack.refreshes()) <= THERE_AND_BACK

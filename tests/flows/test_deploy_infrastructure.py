@@ -2,16 +2,20 @@
 
 import json
 import secrets
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
+from prefect.artifacts import Artifact
 
 from flows.check_environment import check_environment
 from flows.deploy_infrastructure import deploy_infrastructure
-from tasks import aws, export_tasks
+from flows.show_environment import show_environment
+from tasks import aws, export_tasks, health, terraform
 from tasks.environment import PROJECT, describe_environment
 
 ALARM_SECONDS = 30
@@ -118,3 +122,49 @@ def test_a_held_state_lock_is_named_and_respected(built: dict[str, Any]) -> None
         assert "locked by ada@elsewhere" in message
     finally:
         s3.delete_object(Bucket=bucket, Key="dev/terraform.tfstate.tflock")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1800)  # four applies, the one that builds dev among them
+def test_backups_are_replicated_into_another_region_and_no_more(
+    built: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the flag alone; off again, what has arrived stays, and its key waits to be taken back."""
+    code = Path(shutil.copytree(terraform.SOURCE, tmp_path / "terraform"))
+    settings = code / "environments/dev/terraform.tfvars"
+    as_committed = settings.read_text()
+    settings.write_text(f"{as_committed}backup_replica = true\n")
+    monkeypatch.setattr(terraform, "SOURCE", code)
+    assert outcome()[0]  # with an empty plan behind it
+
+    where = describe_environment.fn("dev")
+    (there,) = replicas("eu-west-1")
+    assert there["DBInstanceAutomatedBackupsArn"] == where.backup_replica_arn
+    assert (there["DBInstanceIdentifier"], there["Region"]) == (where.db_identifier, "eu-north-1")
+    assert (there["Status"], there["Encrypted"], there["BackupRetentionPeriod"]) == ("replicating", True, 7)
+    assert there["KmsKeyId"].startswith("arn:aws:kms:eu-west-1:")
+    assert health.check_component.fn("backup replica", where).verdict == "ok"
+    assert show_environment("dev")["backup_replica_arn"] == where.backup_replica_arn
+    told = str(Artifact.get("show-environment-dev").data)  # type: ignore[union-attr]
+    assert f"--source-db-instance-automated-backups-arn {where.backup_replica_arn} --use-latest-restorable-time" in told
+
+    settings.write_text(as_committed)
+    key = 'module.backup_replica["main"].aws_kms_key.main'
+    refused, why = outcome()
+    assert not refused
+    assert key in why
+    assert replicas("eu-west-1")[0]["Status"] == "replicating"
+    assert outcome(allow_loss=[key])[0]
+    assert replicas("eu-west-1")[0]["Status"] == "retained"
+    assert "DBInstanceAutomatedBackupsReplications" not in replicas("eu-north-1")[0]
+    key_id = there["KmsKeyId"].rpartition("/")[2]
+    assert aws.client("kms", "eu-west-1").describe_key(KeyId=key_id)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    found = health.check_component.fn("backup replica", describe_environment.fn("dev"))
+    assert (found.verdict, found.observed[:11]) == ("warn", "not enabled")
+
+
+def replicas(region: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = aws.client("rds", region).describe_db_instance_automated_backups()[
+        "DBInstanceAutomatedBackups"
+    ]
+    return found

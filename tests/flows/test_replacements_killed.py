@@ -23,6 +23,7 @@ def kill_everywhere(
     assert after == (began[0] + made[0], began[1] + made[1])
 
 
+@pytest.mark.exhaustive
 def test_a_patch(stack: Stack, environment: dict[str, str]) -> None:
     newest = publish_ami(stack)
     patching = {"bake_minutes": 0, "canary_minutes": 1, "outside_window_because": "a test does not wait for Sunday"}
@@ -32,6 +33,7 @@ def test_a_patch(stack: Stack, environment: dict[str, str]) -> None:
     assert {instance["ImageId"] for reservation in found for instance in reservation["Instances"]} == {newest}
 
 
+@pytest.mark.exhaustive
 def test_a_rollback(stack: Stack, environment: dict[str, str]) -> None:
     for version in ("1.0.0", "2.0.0"):
         deploy_application("dev", stack.push(version), bake_minutes=0, batch_percentage=100)

@@ -12,10 +12,13 @@ import pytest
 
 from flows.deploy_application import deploy_application
 from flows.set_up_verifier import set_up_verifier
-from tasks import aws, secretsmanager
+from tasks import aws, rds, secretsmanager
 from tasks import database_recovery as recovery
+from tasks.database_recovery import RETIRE_AFTER
 from tasks.environment import PROJECT, describe_environment
+from tasks.errors import PreconditionFailed
 from tasks.scenarios_database import ACCIDENTAL_DELETE
+from tasks.scenarios_loss import WHOLE_ENVIRONMENT
 from tests.drilling import (
     DRILL,
     drill,
@@ -23,6 +26,7 @@ from tests.drilling import (
     last_journal,
     require_proven,
     require_red_and_undone,
+    retire_kept,
     sabotaged,
     situation,
 )
@@ -42,6 +46,7 @@ def items(built: dict[str, Any]) -> Iterator[list[tuple[Any, ...]]]:
     assert set_up_verifier("dev", return_state=True).is_completed()  # type: ignore[call-overload]
     ask("insert into items (name, price) select format('item %s', n), n * 0.37 from generate_series(1, 7) as n")
     yield rows()
+    retire_kept()
     assert deploy_application("dev", built["image"], **how).is_completed()
 
 
@@ -101,8 +106,9 @@ def test_deleted_rows_are_recovered_and_what_it_took_is_told(items: list[tuple[A
     assert not done.is_unfinished
     assert journal.lost_seconds is not None
     assert 0 < journal.lost_seconds <= ACCIDENTAL_DELETE.rpo_seconds  # type: ignore[operator]
-    instances = aws.client("rds").describe_db_instances()["DBInstances"]
-    assert done.damaged_id in {one["DBInstanceIdentifier"] for one in instances}
+    assert done.damaged_id in {one.id for one in rds.find_tagged(RETIRE_AFTER)}
+    with pytest.raises(PreconditionFailed, match=done.damaged_id):
+        situation(WHOLE_ENVIRONMENT)
 
 
 def test_killed_at_every_task_boundary_deleted_rows_are_recovered(

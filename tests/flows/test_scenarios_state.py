@@ -9,7 +9,6 @@ from tasks import state_versions, terraform
 from tasks.drill import Scenario
 from tasks.scenarios_state import CORRUPT_STATE, LOST_STATE
 from tasks.state_versions import StateVersion
-from tests import killing
 from tests.drilling import (
     drill,
     kill_everywhere,
@@ -51,18 +50,6 @@ def test_a_state_that_can_not_be_written_makes_the_drill_red_and_its_undo_mends_
     one = situation(CORRUPT_STATE)
     CORRUPT_STATE.method[0].undo(one)  # never begun: nothing to take back
     assert CORRUPT_STATE.steady(one) == []
-
-
-def test_killed_at_its_break_and_in_its_recovery_a_deleted_state_is_what_it_was_again(
-    built: dict[str, Any], built_environment: dict[str, str]
-) -> None:
-    before, wanted = current(), {"scenario": "lost-state"}
-    points = ("before:delete_state", "before:make_readable", "before:push_state", "never")
-    ends = [killing.run(point, "flows.run_drill", wanted, built_environment) for point in points]
-    assert ends == [killing.KILLED] * 3 + [0]
-    assert (current().digest, current().lineage) == (before.digest, before.lineage)
-    assert last_journal().outcome == "proven"
-    assert LOST_STATE.steady(situation(LOST_STATE)) == []
 
 
 @pytest.mark.exhaustive

@@ -19,14 +19,14 @@ def quick_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, An
 
 
 @pytest.fixture(scope="module")
-def quick_client(quick_lab: dict[str, Any]) -> Callable[[str], Any]:
+def quick_client(quick_lab: dict[str, Any]) -> Callable[..., Any]:
     session = boto3.session.Session(
         aws_access_key_id=quick_lab["env"]["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=quick_lab["env"]["AWS_SECRET_ACCESS_KEY"],
         region_name=quick_lab["env"]["AWS_REGION"],
     )
     settings = Config(retries={"total_max_attempts": 1})
-    return lambda service: session.client(service, endpoint_url=quick_lab["url"], config=settings)
+    return lambda service, **more: session.client(service, endpoint_url=quick_lab["url"], config=settings, **more)
 
 
 @pytest.fixture(scope="module")

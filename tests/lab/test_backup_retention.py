@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from lab.base_backup import BaseBackup
-from lab.postgres import Cluster
 from lab.rds_backups import AutomatedBackups, window_opening
 
 NOW = datetime.datetime(2026, 3, 2, 0, 10, 30)
@@ -34,14 +33,13 @@ def backups(tmp_path: Path) -> AutomatedBackups:
     """Those of five days, with a retention period of two."""
     db: Any = SimpleNamespace(
         partition="aws",
-        region="eu-north-1",
         account_id="123456789012",
         dbi_resource_id="db-1",
         backup_retention_period=2,
         preferred_backup_window="00:00-00:30",
-        backend=SimpleNamespace(database_snapshots={}),
+        backend=SimpleNamespace(database_snapshots={}, region_name="eu-north-1"),
     )
-    found = AutomatedBackups(db, Cluster(tmp_path))
+    found = AutomatedBackups(db, tmp_path)
     found.archive.folder.mkdir()
     for age in (4, 3, 2, 1):
         folder = found.folder / f"day-{5 - age}"

@@ -36,6 +36,8 @@ def test_services_add_up_to_the_month_and_before_with_its_drivers_to_after(
     assert abs(found.total_after - totals[1]) <= Decimal("0.005")
     services = found.by_service().values()
     assert (sum(b for b, _ in services), sum(a for _, a in services)) == (found.total_before, found.total_after)
+    amortized = sum(found.amortized.values(), Decimal(0))
+    assert abs(amortized - totals[1]) <= Decimal("0.005"), "nothing was paid up front here"
     for shown in (found.drivers, found.largest(3)):
         assert found.total_before + sum(one.change for one in shown) == found.total_after
     for one in found.drivers:
@@ -66,6 +68,8 @@ def test_a_driver_says_why() -> None:
         charge(OCTOBER, ("ec2", "disk"), "12", "100"),
         charge(SEPTEMBER, ("sqs", "requests"), "3"),
         charge(OCTOBER, ("rds", "hours"), "4"),
+        charge(SEPTEMBER, ("kms", "keys"), "30", "720"),
+        charge(OCTOBER, ("kms", "keys"), "31", "744"),
     ]
     why = {f"{one.service} {one.usage_type}": one.why for one in compare(charges, OCTOBER).drivers}
     assert why == {
@@ -73,6 +77,7 @@ def test_a_driver_says_why() -> None:
         "ec2 disk": "price per unit +20%",
         "sqs requests": "ended",
         "rds hours": "new",
+        "kms keys": "the month is 1 day longer",
     }
 
 

@@ -14,7 +14,7 @@ from tasks.recommendation import Recommendation
 
 TODAY = date(2026, 11, 26)
 SEPTEMBER, NOVEMBER = Month.read("2026-09"), Month.read("2026-11")
-FOUND = Recommendation("release", "eip-1", Decimal("3.65"), "high", "low", "", "", "", "EUN1-Idle")
+FOUND = Recommendation("release", "eip-1", Decimal("3.65"), "high", "low", "", "", "", ("EUN1-Idle",))
 
 
 def planned(*known: Entry, found: tuple[Recommendation, ...] = (FOUND,)) -> tuple[Entry, ...]:
@@ -28,6 +28,7 @@ def test_found_accepted_done_and_open_again_when_it_comes_back() -> None:
     assert planned(new, found=(dearer,))[0].expected == "4.00", "nobody promised anything yet"
     accepted = accept([new], new.id, "ann", TODAY)
     assert planned(accepted, found=(dearer,)) == (accepted,), "a promise stays as it was made"
+    assert plan_entries([accepted], (), "dev", TODAY, saw_all=False) == (accepted,), "what was not seen is not gone"
     (done,) = planned(accepted, found=())
     assert (done.state, done.done_on) == ("done", "2026-11-26")
     assert planned(done, found=())[0] == done
@@ -44,7 +45,7 @@ def test_only_what_is_open_can_be_accepted() -> None:
 
 
 def test_two_of_one_usage_type_share_what_it_saved_and_each_error_is_told() -> None:
-    one = Entry("1", "", "", "EUN1-Idle", "dev", "3.00", "2026-10-01", "2026-10-02", "ann", "2026-10-03")
+    one = Entry("1", "", "", ("EUN1-Idle",), "dev", "3.00", "2026-10-01", "2026-10-02", "ann", "2026-10-03")
     both = (one, replace(one, id="2", expected="9.00"))
     assert due(both, NOVEMBER) == {Month.read("2026-10"): both}
     assert not due(both, Month.read("2026-10")), "its own month is not whole"
@@ -59,3 +60,17 @@ def test_two_of_one_usage_type_share_what_it_saved_and_each_error_is_told() -> N
     unpriced = replace(one, expected=None)
     (alone,) = measure([unpriced], (SEPTEMBER, charges(SEPTEMBER, "0.5")), (NOVEMBER, charges(NOVEMBER, "0.1")))
     assert (alone.measured, alone.error) == ("12.00", None)
+
+
+def test_what_rises_instead_is_taken_off_and_a_usage_type_of_several_services_is_told_apart() -> None:
+    small = Entry("1", "", "", ("EUN1-t3", "EUN1-t4g"), "dev", "6.00", "2026-10-01", "2026-10-02", "ann", "2026-10-03")
+    logs = replace(small, id="2", usages=("EUN1-Storage@Logs",), expected="2.00")
+
+    def charges(month: Month, *daily: tuple[str, str, str]) -> list[Charge]:
+        amounts = [(service, usage, Decimal(each) * month.days) for service, usage, each in daily]
+        return [Charge(month.first, (service, usage), x, x, Decimal(0), "") for service, usage, x in amounts]
+
+    old = charges(SEPTEMBER, ("EC2", "EUN1-t3", "1"), ("Logs", "EUN1-Storage", "1"), ("S3", "EUN1-Storage", "5"))
+    new = charges(NOVEMBER, ("EC2", "EUN1-t4g", "0.8"), ("Logs", "EUN1-Storage", "0.9"), ("S3", "EUN1-Storage", "9"))
+    measured = measure([small, logs], (SEPTEMBER, old), (NOVEMBER, new))
+    assert [one.measured for one in measured] == ["6.00", "3.00"]

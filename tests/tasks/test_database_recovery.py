@@ -91,12 +91,23 @@ def test_only_what_was_put_aside_and_whose_day_has_passed_is_retired() -> None:
             retirement.require_retirable(db, serves=serves, in_state=in_state, environment="dev", today=today)
 
 
+REPLICATION = 'module.backup_replica["main"].aws_db_instance_automated_backups_replication.main'
+
+
+def test_a_replication_follows_to_the_database_that_serves() -> None:
+    kind = "aws_db_instance_automated_backups_replication"
+    adoption.require_only_adoption(
+        Plan((Change(REPLICATION, kind, "replace", ("source_db_instance_arn",), None),), "h")
+    )
+
+
 @pytest.mark.parametrize(
     ("address", "kind", "action"),
     [
         ("module.ec2.aws_autoscaling_group.main", "aws_autoscaling_group", "update"),
         ("module.rds.aws_db_instance.main", "aws_db_instance", "replace"),
         ("module.monitoring.aws_cloudwatch_metric_alarm.x", "aws_cloudwatch_metric_alarm", "delete"),
+        (REPLICATION, "aws_db_instance_automated_backups_replication", "delete"),
     ],
 )
 def test_what_is_more_than_an_adoption_is_not_applied(address: str, kind: str, action: str) -> None:

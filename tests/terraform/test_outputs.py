@@ -12,7 +12,7 @@ from tasks.environment import Environment, parameter_name
 from tests.terraform.test_code import blocks
 
 ENVIRONMENTS = pytest.mark.parametrize("environment", ["dev", "prod"])
-ONLY_WITH_A_CERTIFICATE = {"ssl_certificate_arn"}
+ABSENT = {"backup_replica_arn", "ssl_certificate_arn"}  # until there is a replica, a certificate
 RUNBOOK = {
     "alb_arn",
     "alb_url",
@@ -44,7 +44,7 @@ def test_the_flows_find_every_output_they_ask_for(source: Path) -> None:
 @ENVIRONMENTS
 def test_every_output_is_mirrored(resources: All, source: Path, environment: str) -> None:
     mirrored = {parameter["name"] for parameter in resources(environment, "aws_ssm_parameter").values()}
-    expected = declared(source).keys() - ONLY_WITH_A_CERTIFICATE
+    expected = declared(source).keys() - ABSENT
     assert mirrored == {parameter_name(environment, name) for name in expected}
 
 

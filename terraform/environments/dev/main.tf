@@ -15,6 +15,21 @@ provider "aws" {
   }
 }
 
+# Where the backups are replicated to. It follows its own variable and not the flag: what is switched off there must
+# still be found there.
+provider "aws" {
+  alias  = "replica"
+  region = var.backup_replica_region
+
+  default_tags {
+    tags = {
+      Project     = var.project_name
+      Environment = var.environment
+      ManagedBy   = "terraform"
+    }
+  }
+}
+
 locals {
   name     = "${var.project_name}-${var.environment}"
   app_port = 5000
@@ -74,6 +89,16 @@ module "backups" {
   source              = "../../modules/backups"
   name                = local.name
   deletion_protection = var.deletion_protection
+}
+
+module "backup_replica" {
+  source                 = "../../modules/backup_replica"
+  for_each               = toset(var.backup_replica ? ["main"] : [])
+  providers              = { aws = aws.replica }
+  name                   = local.name
+  source_db_instance_arn = module.rds.arn
+  retention_days         = var.backup_retention_days
+  deletion_protection    = var.deletion_protection
 }
 
 module "logs" {

@@ -192,6 +192,23 @@ variable "backup_retention_days" {
   }
 }
 
+variable "backup_replica" {
+  description = "Replicate the automated backups into another Region, for the loss of this one. Switched off, the key there is deleted: cancel that to restore from what stays."
+  type        = bool
+  default     = false
+}
+
+variable "backup_replica_region" {
+  description = "Region of the replicated backups, one that RDS replicates to from here. Switch backup_replica off before it is changed, or what is in the old one is forgotten there."
+  type        = string
+  default     = "eu-west-1"
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.backup_replica_region)) && var.backup_replica_region != var.region
+    error_message = "The replica must be in another Region than the database, such as eu-west-1."
+  }
+}
+
 variable "db_password" {
   description = "First password of the user postgres, as TF_VAR_db_password; needed when the database is made or db_password_version rises."
   type        = string

@@ -43,6 +43,8 @@ locals {
       critical_alarm_names     = module.monitoring.alarm_names["critical"]
       warning_alarm_names      = module.monitoring.alarm_names["warning"]
     },
+    # By the flag, which is known when planning: the ARN is not.
+    var.backup_replica ? { backup_replica_arn = module.backup_replica["main"].arn } : {},
     # SSM stores no empty value: without a certificate there is neither output nor parameter.
     { for name, value in { ssl_certificate_arn = var.ssl_certificate_arn } : name => value if value != null },
   )
@@ -176,6 +178,11 @@ output "export_role_arn" {
 output "export_kms_key_arn" {
   description = "Key that encrypts what is in that bucket."
   value       = local.outputs.export_kms_key_arn
+}
+
+output "backup_replica_arn" {
+  description = "The automated backups' replica in another Region; absent without one."
+  value       = lookup(local.outputs, "backup_replica_arn", null)
 }
 
 output "log_group_name" {

@@ -3,6 +3,11 @@ output "identifier" {
   value       = aws_db_instance.main.identifier
 }
 
+output "arn" {
+  description = "ARN of the database instance."
+  value       = aws_db_instance.main.arn
+}
+
 output "address" {
   description = "Host name of the database, without the port."
   value       = aws_db_instance.main.address

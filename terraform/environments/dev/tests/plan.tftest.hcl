@@ -4,6 +4,11 @@ mock_provider "aws" {
   source = "../../tests/mocks"
 }
 
+mock_provider "aws" {
+  alias  = "replica"
+  source = "../../tests/mocks"
+}
+
 variables {
   image = "123456789012.dkr.ecr.eu-north-1.amazonaws.com/demo-flask-app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 }
@@ -24,6 +29,11 @@ run "plans" {
   assert {
     condition     = length(output.public_subnet_ids) == 2 && length(output.private_subnet_ids) == 2 && length(output.database_subnet_ids) == 2
     error_message = "dev has 2 zones."
+  }
+
+  assert {
+    condition     = output.backup_replica_arn == null && length(module.backup_replica) == 0
+    error_message = "Backups are replicated only where somebody has asked for it."
   }
 
   assert {

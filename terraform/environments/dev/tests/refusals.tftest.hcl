@@ -4,6 +4,11 @@ mock_provider "aws" {
   source = "../../tests/mocks"
 }
 
+mock_provider "aws" {
+  alias  = "replica"
+  source = "../../tests/mocks"
+}
+
 variables {
   image = "123456789012.dkr.ecr.eu-north-1.amazonaws.com/demo-flask-app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 }
@@ -107,4 +112,14 @@ run "refuses_a_certificate_of_another_region" {
   }
 
   expect_failures = [var.ssl_certificate_arn]
+}
+
+run "refuses_a_replica_in_the_database_s_own_region" {
+  command = plan
+
+  variables {
+    backup_replica_region = "eu-north-1"
+  }
+
+  expect_failures = [var.backup_replica_region]
 }
