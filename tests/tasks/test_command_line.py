@@ -41,7 +41,7 @@ def test_a_text_is_read_as_the_parameter_wants_it(flow: Any, name: str, text: st
         (
             deploy_application,
             ["--environment", "dev", "--image", "sha256:0", "--bake-minutes", "121"],
-            "batch_perc",
+            "bake_minutes",
         ),
         (
             deploy_application,
