@@ -43,11 +43,12 @@ class Emergency:
     because: str
     made_at: str
     expires_at: str
+    hours: float
 
     @property
     def hash(self) -> str:
         """Of what is done: two plans with the same hash do the same."""
-        decided = [self.environment, self.group, str(self.before), str(self.after), self.by, self.because]
+        decided = [self.environment, self.group, str(self.before), str(self.after), self.by, self.because, self.hours]
         return hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:12]
 
     @property
@@ -92,15 +93,18 @@ def plan_emergency(
         raise PreconditionFailed(f"{group.name} is at {size}, expected fewer than the {instances} that are asked for")
     expires_at = (now + timedelta(hours=hours)).isoformat(timespec="seconds")
     made_at = now.isoformat(timespec="seconds")
-    return Emergency(environment, group.name, before, after, by, because, made_at, expires_at)
+    plan = Emergency(environment, group.name, before, after, by, because, made_at, expires_at, hours)
+    return known if known and known.hash == plan.hash else plan
 
 
 @action
 def enlarge(plan: Emergency) -> None:
     """Written down first, so that whatever becomes of this run it is taken back. The cooldown is not honored (D11)."""
-    name = parameter_name(plan.environment, MARKER)
-    aws.client("ssm").put_parameter(Name=name, Value=json.dumps(asdict(plan)), Type="String", Overwrite=True)
-    _resize(plan.group, plan.after)
+    if find(plan.environment) != plan:
+        name = parameter_name(plan.environment, MARKER)
+        aws.client("ssm").put_parameter(Name=name, Value=json.dumps(asdict(plan)), Type="String", Overwrite=True)
+    if size_of(autoscaling.describe_group.fn(plan.group)) != plan.after:
+        _resize(plan.group, plan.after)
 
 
 @probe

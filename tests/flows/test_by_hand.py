@@ -89,9 +89,8 @@ def test_what_a_person_has_done_by_other_means_is_not_asked_for_again(stack: Sta
 
 
 def test_alarms_are_muted_by_hand(stack: Stack) -> None:
-    command = next_command(mute_alarms, environment="dev", reason="it's INC-7", minutes=30)
-    require_parses(command)
-    run(command)
+    require_parses(next_command(mute_alarms, environment="dev", reason="INC-7", minutes=30))
+    run(next_command(mute_alarms, environment="dev", reason="it's INC-7", minutes=30))
     (rule,) = stack.clients("cloudwatch").list_alarm_mute_rules()["AlarmMuteRuleSummaries"]
     assert rule["MuteType"] == "ONE_TIME"
 
