@@ -44,6 +44,7 @@ def items(built: dict[str, Any]) -> Iterator[list[tuple[Any, ...]]]:
     how: dict[str, Any] = {"batch_percentage": 100, "bake_minutes": 0, "return_state": True}
     assert deploy_application("dev", pushed.partition("@")[2], **how).is_completed()
     assert set_up_verifier("dev", return_state=True).is_completed()  # type: ignore[call-overload]
+    ask("delete from items")  # of whoever was here before
     ask("insert into items (name, price) select format('item %s', n), n * 0.37 from generate_series(1, 7) as n")
     yield rows()
     retire_kept()
