@@ -47,7 +47,7 @@ def usual() -> list[dict[str, Any]]:
         series("Amazon Bedrock", "EUN1-Tokens", steady("4.00", LAST_MONTH), first=LAST_MONTH, tags={}),
         series(EC2, "EUN1-BoxUsage:t4g.micro", steady("-0.75"), record_type="Credit"),
         series("Tax", "Tax", steady("0.31"), record_type="Tax", tags={}),
-        series(RDS, "EUN1-InstanceUsage:db.t4g.micro", ["-3.50"], first=LAST_MONTH, record_type="Refund"),
+        series(RDS, "EUN1-InstanceUsage:db.t4g.micro", ["-0.50"], first=LAST_MONTH, record_type="Refund"),
     ]
 
 
