@@ -19,14 +19,29 @@ USER app
 EXPOSE 5000
 CMD ["gunicorn", "--config", "app/gunicorn.conf.py", "app:create_app()"]
 
+# Terraform, and the provider that its code asks for: a run needs no registry. `providers mirror` checks its signature.
+FROM hashicorp/terraform:1.11.4 AS terraform
+ARG TARGETARCH=amd64
+COPY terraform/environments/dev/versions.tf /code/
+RUN terraform -chdir=/code providers mirror -platform="linux_$TARGETARCH" /mirror
+
+# The runs and the worker that starts them. Which pool, login and role it works with comes from where it runs.
 FROM python:3.11-slim AS worker
 ARG VERSION=unknown
 ENV WORKER_VERSION=$VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="runbook"
+LABEL org.opencontainers.image.version=$VERSION
+LABEL org.opencontainers.image.revision=$REVISION
+ENV PYTHONPATH=/srv PYTHONUNBUFFERED=1 TERRAFORM_PROVIDER_MIRROR=/opt/terraform/providers DO_NOT_TRACK=1
 RUN useradd --system --uid 10001 --create-home worker
-COPY requirements.lock /tmp/requirements.lock
+COPY requirements-worker.lock /tmp/requirements.lock
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
+COPY --from=terraform /bin/terraform /usr/local/bin/terraform
+COPY --from=terraform /mirror /opt/terraform/providers
 WORKDIR /srv
 COPY flows /srv/flows
 COPY tasks /srv/tasks
+COPY terraform /srv/terraform
 USER worker
 CMD ["prefect", "worker", "start", "--pool", "runbook"]

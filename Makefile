@@ -75,3 +75,5 @@ format: $(VENV)/.ready
 lock: $(VENV)/.ready
 	@$(VENV)/bin/uv pip compile pyproject.toml --all-extras --group lab --group dev --generate-hashes --quiet \
 	  --no-header --no-annotate --no-emit-index-url --python-version 3.11 --output-file requirements.lock
+	@$(VENV)/bin/uv pip compile pyproject.toml --extra validation --constraint requirements.lock --generate-hashes --quiet \
+	  --no-header --no-annotate --no-emit-index-url --python-version 3.11 --output-file requirements-worker.lock
