@@ -9,13 +9,14 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectNotFound
 
+from deployments import ecs
 from tasks import github, notification
 
 WORK_POOL = "runbook"
@@ -56,11 +57,32 @@ SECRETS = {
 }
 
 
-def ensure_work_pool(client: SyncPrefectClient) -> None:
+class OtherPool(Exception):
+    """The pool is there with another type, which Prefect can't change."""
+
+
+def ensure_work_pool(client: SyncPrefectClient, worker: ecs.Worker | None = None) -> None:
+    """Bring the pool's type and job template to where its runs work: as ECS tasks beside `worker`, else as processes.
+
+    Raises:
+        OtherPool: it has the other type. Nothing was changed.
+    """
+    kind = ecs.TYPE if worker else "process"
+    template = ecs.job_template(worker) if worker else {}
     try:
-        client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
-    except ObjectAlreadyExists:
-        pass
+        found = client.read_work_pool(WORK_POOL)
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type=kind, base_job_template=template))
+        return
+    if found.type != kind:
+        raise OtherPool(
+            f"the work pool {WORK_POOL} is of type {found.type}, expected {kind}: in this account and region"
+            f" Terraform has {'a' if worker else 'no'} worker on ECS. If they are the right ones:"
+            f" pause the pool, wait until nothing runs, `prefect work-pool delete {WORK_POOL}`,"
+            " and `make deploy` makes it anew for the same deployments"
+        )
+    if worker and found.base_job_template != template:
+        client.update_work_pool(WORK_POOL, WorkPoolUpdate(base_job_template=template))
 
 
 def ensure_limits(client: SyncPrefectClient) -> None:
