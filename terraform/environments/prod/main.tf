@@ -56,6 +56,7 @@ module "security" {
   private_subnet_cidrs  = module.vpc.private_subnet_cidrs
   database_subnet_cidrs = module.vpc.database_subnet_cidrs
   app_port              = local.app_port
+  runbook_cidr_blocks   = var.runbook_cidr_blocks
 }
 
 module "alb" {

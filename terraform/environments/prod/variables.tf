@@ -69,6 +69,19 @@ variable "allowed_cidr_blocks" {
   }
 }
 
+variable "runbook_cidr_blocks" {
+  description = "Private ranges in which the runbook's runs work when they are not in this VPC: they may reach the database. A person peers the two."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for block in var.runbook_cidr_blocks : can(cidrhost(block, 0)) && can(regex("^(10|172|192)\\..*/(1[6-9]|2[0-9])$", block))
+    ])
+    error_message = "Give private ranges of /16 to /29 such as 10.20.0.0/24."
+  }
+}
+
 variable "domain_name" {
   description = "Name the certificate stands for and users type."
   type        = string

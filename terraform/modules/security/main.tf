@@ -73,5 +73,17 @@ resource "aws_security_group" "db" {
     security_groups = [aws_security_group.app.id]
   }
 
+  # Procedures ask the database themselves: whether a copy holds what it should, how far behind it is.
+  dynamic "ingress" {
+    for_each = toset(length(var.runbook_cidr_blocks) > 0 ? ["PostgreSQL, from the runs of the runbook"] : [])
+    content {
+      description = ingress.key
+      protocol    = "tcp"
+      from_port   = 5432
+      to_port     = 5432
+      cidr_blocks = var.runbook_cidr_blocks
+    }
+  }
+
   egress = []
 }

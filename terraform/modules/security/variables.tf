@@ -27,3 +27,9 @@ variable "app_port" {
   description = "Port the application listens on."
   type        = number
 }
+
+variable "runbook_cidr_blocks" {
+  description = "Ranges of the runbook's runs, which may reach the database; none by default."
+  type        = list(string)
+  default     = []
+}

@@ -77,3 +77,23 @@ run "nothing_but_web_traffic_goes_to_or_comes_from_anywhere" {
     error_message = "0.0.0.0/0 is for ports 80 and 443."
   }
 }
+
+run "the_runbook_s_runs_reach_the_database_when_their_network_is_named" {
+  command = plan
+
+  variables {
+    runbook_cidr_blocks = ["10.20.0.0/24"]
+  }
+
+  assert {
+    condition = [
+      for rule in aws_security_group.db.ingress : rule.cidr_blocks if length(coalesce(rule.cidr_blocks, [])) > 0
+    ] == [tolist(["10.20.0.0/24"])]
+    error_message = "That range, and no other."
+  }
+
+  assert {
+    condition     = alltrue([for rule in aws_security_group.db.ingress : rule.from_port == 5432 && rule.to_port == 5432])
+    error_message = "PostgreSQL only."
+  }
+}
