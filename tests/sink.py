@@ -9,14 +9,14 @@ from typing import Any
 
 
 @contextmanager
-def sink(path: str = "") -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def sink(path: str = "", status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """An address that Apprise can send to, and what arrived there."""
     arrived: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             arrived.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

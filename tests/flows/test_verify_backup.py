@@ -199,6 +199,7 @@ def plan_outcome(backed_up: BackedUp, code: str) -> None:
     httpx.post(f"{backed_up.lab['url']}/lab/faults", json=fault).raise_for_status()
 
 
+@pytest.mark.exhaustive
 def test_killed_at_every_task_boundary_it_ends_with_one_restore_the_same_verdict_and_no_residue(
     backed_up: BackedUp, backed_up_environment: dict[str, str]
 ) -> None:

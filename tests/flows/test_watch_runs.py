@@ -1,11 +1,8 @@
 """People are told of trouble once, through a web hook that stands for Slack, Teams, mail and pager."""
 
-import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import copy_context
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,33 +15,9 @@ from deployments.server import ensure_limits
 from flows.watch_runs import plan_priority, watch_runs
 from tasks.notification import LOCK, PAGE, TOLD, USUAL
 from tasks.watched_runs import Trouble
+from tests.sink import sink
 
 CANARY = "canary-in-an-address"
-
-
-@contextmanager
-def sink(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """An address that Apprise can send to, and what arrived there."""
-    arrived: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            arrived.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing on the terminal."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"json://127.0.0.1:{server.server_port}/{CANARY}", arrived
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +56,7 @@ def about(arrived: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_a_red_run_is_told_once_to_whoever_is_on_call_and_again_when_it_comes_back(broken: Any) -> None:
-    with sink() as (address, arrived), sink() as (pager, woken):
+    with sink(CANARY) as (address, arrived), sink(CANARY) as (pager, woken):
         Secret(value=address).save(USUAL)
         assert watch().is_completed()
         (notice,) = about(arrived)
@@ -101,7 +74,7 @@ def test_a_red_run_is_told_once_to_whoever_is_on_call_and_again_when_it_comes_ba
 
 
 def test_what_wakes_somebody_goes_to_the_pager(broken: Any) -> None:
-    with sink() as (address, arrived), sink() as (pager, woken):
+    with sink(CANARY) as (address, arrived), sink(CANARY) as (pager, woken):
         Secret(value=address).save(USUAL)
         Secret(value=pager).save(PAGE)
         assert watch().is_completed()
@@ -111,7 +84,7 @@ def test_what_wakes_somebody_goes_to_the_pager(broken: Any) -> None:
 
 def test_when_nobody_can_be_told_the_watch_is_red_and_keeps_no_secret(broken: Any) -> None:
     assert "no Secret block notification-url" in str(watch().message)
-    with sink(status=500) as (address, arrived):
+    with sink(CANARY, 500) as (address, arrived):
         Secret(value=address).save(USUAL)
         state = watch()
     assert state.is_failed()
@@ -122,7 +95,7 @@ def test_when_nobody_can_be_told_the_watch_is_red_and_keeps_no_secret(broken: An
 
 
 def test_two_runs_at_once_tell_once(broken: Any) -> None:
-    with sink() as (address, arrived):
+    with sink(CANARY) as (address, arrived):
         Secret(value=address).save(USUAL)
         both = [threading.Thread(target=copy_context().run, args=(watch,)) for _ in range(2)]
         for one in both:
@@ -133,7 +106,7 @@ def test_two_runs_at_once_tell_once(broken: Any) -> None:
 
 
 def test_without_the_lock_nobody_is_told_and_the_watch_is_red(broken: Any) -> None:
-    with get_client(sync_client=True) as client, sink() as (address, arrived):
+    with get_client(sync_client=True) as client, sink(CANARY) as (address, arrived):
         Secret(value=address).save(USUAL)
         client.delete_global_concurrency_limit_by_name(LOCK)
         try:
@@ -146,7 +119,7 @@ def test_without_the_lock_nobody_is_told_and_the_watch_is_red(broken: Any) -> No
 
 
 def test_what_one_address_does_not_take_does_not_silence_the_other(broken: Any) -> None:
-    with get_client(sync_client=True) as client, sink(status=500) as (pager, _), sink() as (address, arrived):
+    with get_client(sync_client=True) as client, sink(CANARY, 500) as (pager, _), sink(CANARY) as (address, arrived):
         Secret(value=pager).save(PAGE)
         Secret(value=address).save(USUAL)
         flow_id = client.create_flow(flow(lambda: None, name="verify-something-else"))
