@@ -1,5 +1,6 @@
 """The runs' role may do what the code calls, and nothing in a service that it does not use."""
 
+import inspect
 import re
 from fnmatch import fnmatchcase
 from functools import cache
@@ -9,7 +10,10 @@ import botocore.session
 import hcl2
 
 from tasks.aws import LOOKS
+from tasks.change_lock import LOCK_TABLE
+from tasks.environment import PROJECT
 from tasks.prerequisites import PERMISSIONS
+from tasks.terraform import state_bucket
 from tests.terraform.conftest import SOURCE
 
 # Services that IAM names otherwise than boto3.
@@ -77,6 +81,13 @@ def test_data_and_rights_are_not_given_by_the_service() -> None:
     by_name = {name for name in code()["named"] if not name.startswith("__")}
     assert by_name == {"dynamodb", "iam", "s3", "secretsmanager"}
     assert not by_name & {action.partition(":")[0] for action in code()["operated"]}
+
+
+def test_a_run_reaches_the_state_and_its_lock_by_the_names_that_the_tasks_give_them() -> None:
+    text = (SOURCE / "modules/worker/runs.tf").read_text().replace("${var.project_name}", PROJECT)
+    assert f'"table/{LOCK_TABLE}"' in text
+    (bucket,) = re.findall(r'return f"(terraform-state-\{PROJECT\}-)', inspect.getsource(state_bucket))
+    assert f'"arn:aws:s3:::{bucket.format(PROJECT=PROJECT)}*"' in text
 
 
 def test_a_run_cannot_widen_its_own_role() -> None:

@@ -11,8 +11,8 @@ locals {
     "tag:GetResources",
   ]
   named = {
-    dynamodb       = [format(local.arn, "dynamodb", "table/*${var.project_name}*")]
-    s3             = ["arn:aws:s3:::*${var.project_name}*"]
+    dynamodb       = [format(local.arn, "dynamodb", "table/terraform-state-lock-${var.project_name}")]
+    s3             = ["arn:aws:s3:::${var.project_name}-*", "arn:aws:s3:::terraform-state-${var.project_name}-*"]
     secretsmanager = [format(local.arn, "secretsmanager", "secret:${var.project_name}-*")]
     iam = [
       "arn:aws:iam::${local.account}:role/${var.project_name}-*",
