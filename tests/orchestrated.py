@@ -126,6 +126,16 @@ class Api:
         found = self.get(f"/deployments/name/{deployment}")
         return str(self.post(f"/deployments/{found['id']}/create_flow_run", parameters=parameters)["id"])
 
+    @contextmanager
+    def unscheduled(self) -> Iterator[None]:
+        """Meanwhile nothing runs but what is started, by a test or by an automation."""
+        deployments = [one["id"] for one in self.post("/deployments/filter", limit=200)]
+        for one in deployments:
+            self.post(f"/deployments/{one}/pause_deployment")
+        yield
+        for one in deployments:
+            self.post(f"/deployments/{one}/resume_deployment")
+
     def run(self, run: str) -> dict[str, Any]:
         found: dict[str, Any] = self.get(f"/flow_runs/{run}")
         return found

@@ -16,8 +16,9 @@ AUTOMATION_SECONDS = 120
 @pytest.fixture
 def api(orchestrated: dict[str, str], stack: Stack) -> Iterator[Api]:
     """With a worker that reaches the stack."""
-    with running_worker({**orchestrated, **stack.lab["env"]}):
-        yield Api(orchestrated)
+    found = Api(orchestrated)
+    with found.unscheduled(), running_worker({**orchestrated, **stack.lab["env"]}):
+        yield found
 
 
 def test_an_alarm_that_is_raised_starts_one_diagnosis_by_automation_however_often_it_is_seen(
