@@ -37,7 +37,10 @@ def replace_and_observe(stack: Stack, preferences: dict[str, int]) -> int:
 GOOD = ("InService", "Healthy")
 
 
-@pytest.mark.parametrize(("size", "at_worst"), [(1, 0), (2, 1), (3, 2), (5, 4), (10, 9)])
+@pytest.mark.parametrize(
+    ("size", "at_worst"),
+    [(1, 0), (2, 1), *(pytest.param(*one, marks=pytest.mark.exhaustive) for one in ((3, 2), (5, 4))), (10, 9)],
+)
 def test_the_lowest_capacity_is_the_predicted_one(
     account: dict[str, Any], client: Callable[[str], Any], size: int, at_worst: int
 ) -> None:

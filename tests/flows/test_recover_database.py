@@ -207,6 +207,7 @@ def production_address() -> Address:
     return Address.of_secret(value)
 
 
+@pytest.mark.exhaustive
 def test_the_secret_may_move_instead_of_the_names(world: Recoverable, mortal: dict[str, str]) -> None:
     assert keeper.READ_ADDRESS_EVERY_S + keeper.TICK_S < writers.MOVED_SECONDS
     assert keeper.HEARTBEAT_EVERY_S + keeper.HEARTBEAT_WAIT_S + keeper.TICK_S < writers.MOVED_SECONDS
