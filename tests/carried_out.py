@@ -77,14 +77,20 @@ def _in_one_zone(client: Client, one: Recommendation) -> None:
 
 
 def _modify(client: Client, name: str, setting: str, value: Any) -> None:
+    """Its first backup may still be made."""
+    _wait_until_available(client, name)
     client("rds").modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **{setting: value})
+    _wait_until_available(client, name, **{setting: value})
+
+
+def _wait_until_available(client: Client, name: str, **settings: Any) -> None:
     deadline = time.monotonic() + SECONDS
-    while True:
+    while time.monotonic() < deadline:
         (found,) = client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
-        if found[setting] == value and found["DBInstanceStatus"] == "available":
+        if {"DBInstanceStatus": "available", **settings}.items() <= found.items():
             return
-        assert time.monotonic() < deadline, found
         time.sleep(0.2)
+    raise TimeoutError(f"{name} is {found['DBInstanceStatus']}, expected available with {settings}")
 
 
 def _expire(client: Client, repository: str) -> None:
