@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from tasks import alarm_mutes, approval, gate, health, maintenance
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
-from tasks.finding import require_none_bad
+from tasks.finding import require_none_bad, table
 from tasks.parameters import PlanHash
 from tasks.procedure import procedure
 from tasks.report import phase, say
@@ -36,7 +36,7 @@ def begin_maintenance(environment: EnvironmentName, approved_plan: PlanHash = No
         gate.require_allowed(environment)
         say(maintenance.require_fresh_snapshot(where, now))
         findings = [health.check_component(name, where) for name in health.COMPONENTS]
-        for line in maintenance.report(findings):
+        for line in table(findings).splitlines():
             say(line)
         require_none_bad(findings)
     with phase("plan"):

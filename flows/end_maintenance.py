@@ -14,6 +14,7 @@ from pydantic import Field
 from tasks import alarm_mutes, autoscaling, health, maintenance, notification
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
+from tasks.finding import table
 from tasks.procedure import procedure
 from tasks.report import phase, say
 
@@ -34,7 +35,7 @@ def end_maintenance(environment: EnvironmentName, watch_minutes: Annotated[float
         say(str(one))
     with phase("verify"):
         findings = health.wait_until_well(where) if one.begun_at else []
-        for line in maintenance.report(findings):
+        for line in table(findings).splitlines():
             say(line)
     with phase("unmute"):
         for mute in alarm_mutes.list_mutes(environment):

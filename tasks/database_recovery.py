@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from tasks import aws, change_lock
-from tasks.environment import PROJECT, EnvironmentName, find_parameter, forget_parameter, parameter_name
+from tasks import change_lock
+from tasks.environment import PROJECT, EnvironmentName, find_parameter, forget_parameter, keep_parameter
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 
@@ -245,12 +245,7 @@ def _read(environment: str) -> Recovery | None:
 
 
 def _write(recovery: Recovery) -> Recovery:
-    aws.client("ssm").put_parameter(
-        Name=parameter_name(recovery.environment, MARKER),
-        Value=json.dumps(asdict(recovery)),
-        Type="String",
-        Overwrite=True,
-    )
+    keep_parameter(recovery.environment, MARKER, json.dumps(asdict(recovery)))
     return recovery
 
 

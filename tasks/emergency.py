@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks import autoscaling, aws
 from tasks.autoscaling import Group
-from tasks.environment import Environment, find_parameter, forget_parameter, parameter_name
+from tasks.environment import Environment, find_parameter, forget_parameter, keep_parameter
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.finding import Attention
 from tasks.kinds import action, probe
@@ -101,8 +101,7 @@ def plan_emergency(
 def enlarge(plan: Emergency) -> None:
     """Written down first, so that whatever becomes of this run it is taken back. The cooldown is not honored (D11)."""
     if find(plan.environment) != plan:
-        name = parameter_name(plan.environment, MARKER)
-        aws.client("ssm").put_parameter(Name=name, Value=json.dumps(asdict(plan)), Type="String", Overwrite=True)
+        keep_parameter(plan.environment, MARKER, json.dumps(asdict(plan)))
     if size_of(autoscaling.describe_group.fn(plan.group)) != plan.after:
         _resize(plan.group, plan.after)
 

@@ -55,6 +55,11 @@ def find_parameter(environment: str, name: str) -> str | None:
     return str(found["Parameter"]["Value"])
 
 
+def keep_parameter(environment: str, name: str, value: str) -> None:
+    """Beside the outputs, in place of what was there; SSM keeps its last hundred values."""
+    aws.client("ssm").put_parameter(Name=parameter_name(environment, name), Value=value, Type="String", Overwrite=True)
+
+
 def forget_parameter(environment: str, name: str) -> None:
     """What is not there is fine: that is what is wanted."""
     ssm = aws.client("ssm")
@@ -66,11 +71,15 @@ def forget_parameter(environment: str, name: str) -> None:
 
 def read_outputs(environment: str) -> dict[str, Any]:
     """Every mirrored Terraform output, by its name."""
+    return {name: _value(text) for name, text in read_parameters(environment).items()}
+
+
+def read_parameters(environment: str, folder: str = "") -> dict[str, str]:
+    """What is kept directly in a folder beside the outputs, by its name there."""
     pages = aws.client("ssm").get_paginator("get_parameters_by_path")
-    prefix = parameter_name(environment, "")
     return {
-        parameter["Name"].removeprefix(prefix): _value(parameter["Value"])
-        for page in pages.paginate(Path=prefix.rstrip("/"))
+        parameter["Name"].rpartition("/")[2]: parameter["Value"]
+        for page in pages.paginate(Path=parameter_name(environment, folder).rstrip("/"))
         for parameter in page["Parameters"]
     }
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from tasks import autoscaling, aws, change_lock, rds, rds_events
-from tasks.environment import Environment, find_parameter, forget_parameter, parameter_name
+from tasks import autoscaling, change_lock, rds, rds_events
+from tasks.environment import Environment, find_parameter, forget_parameter, keep_parameter
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.kinds import action, probe
 from tasks.rds import DBInstance
@@ -165,8 +165,7 @@ def forget_failover(environment: Environment) -> None:
 
 
 def _mark(environment: Environment, failover: Failover) -> None:
-    name = parameter_name(environment.environment, MARKER)
-    aws.client("ssm").put_parameter(Name=name, Value=failover.to_json(), Type="String", Overwrite=True)
+    keep_parameter(environment.environment, MARKER, failover.to_json())
 
 
 def _find(environment: Environment) -> Failover | None:

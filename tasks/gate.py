@@ -14,7 +14,7 @@ from typing import Literal
 from tasks import application, autoscaling, aws, change_calendar, change_lock, cloudwatch, elbv2, error_budget
 from tasks import evidence as verifications
 from tasks import incident as incidents
-from tasks.environment import Environment, describe_environment, parameter_name, read_outputs
+from tasks.environment import Environment, describe_environment, keep_parameter, parameter_name, read_outputs
 from tasks.errors import PreconditionFailed
 from tasks.finding import Attention, Finding, judge, table
 from tasks.kinds import action, probe
@@ -141,8 +141,8 @@ def record_override(decision: Decision, because: str) -> None:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "refused": [reason[:300] for reason in decision.reasons],
     }
+    keep_parameter(decision.environment, OVERRIDE, json.dumps(said))
     name = parameter_name(decision.environment, OVERRIDE)
-    aws.client("ssm").put_parameter(Name=name, Value=json.dumps(said), Type="String", Overwrite=True)
     say(f"OVERRIDDEN because: {because.strip()}. It is written down in the SSM parameter {name}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from tasks import aws
-from tasks.environment import parameter_name
+from tasks.environment import keep_parameter, read_parameters
 
 FOLDER = "approval"
 VALID = timedelta(hours=4)
@@ -36,23 +36,13 @@ def give(environment: str, plan: str, by: str, because: str) -> Grant:
     identity = aws.client("sts").get_caller_identity()["Arn"]
     given = Grant(plan, by.strip(), because.strip(), identity, datetime.now(UTC).isoformat(timespec="seconds"))
     who = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    aws.client("ssm").put_parameter(
-        Name=parameter_name(environment, f"{FOLDER}/{plan}/{who}"),
-        Value=json.dumps(asdict(given)),
-        Type="String",
-        Overwrite=True,
-    )
+    keep_parameter(environment, f"{FOLDER}/{plan}/{who}", json.dumps(asdict(given)))
     return given
 
 
 def find_valid(environment: str, plan: str, now: datetime) -> tuple[Grant, ...]:
     """Oldest first; what has expired is as if it had never been."""
-    pages = aws.client("ssm").get_paginator("get_parameters_by_path")
-    found = [
-        Grant(**json.loads(parameter["Value"]))
-        for page in pages.paginate(Path=parameter_name(environment, f"{FOLDER}/{plan}"))
-        for parameter in page["Parameters"]
-    ]
+    found = [Grant(**json.loads(text)) for text in read_parameters(environment, f"{FOLDER}/{plan}").values()]
     return tuple(sorted((one for one in found if one.expires_at > now), key=lambda one: one.given_at))
 
 

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks import aws
-from tasks.environment import parameter_name
+from tasks.environment import find_parameter, keep_parameter, read_parameters
 from tasks.on_call import Priority
 
 FOLDER = "incident"
@@ -41,55 +40,37 @@ class Incident:
 
 def find_open(environment: str) -> tuple[Incident, ...]:
     """Oldest first."""
-    pages = aws.client("ssm").get_paginator("get_parameters_by_path")
-    found = [
-        _read(parameter["Value"])
-        for page in pages.paginate(Path=parameter_name(environment, FOLDER))
-        for parameter in page["Parameters"]
-    ]
+    found = map(_read, read_parameters(environment, FOLDER).values())
     return tuple(sorted((one for one in found if one.is_open), key=lambda one: one.began))
 
 
 def find(environment: str, incident_id: str) -> Incident | None:
-    ssm = aws.client("ssm")
-    try:
-        found = ssm.get_parameter(Name=_name(environment, incident_id))
-    except ssm.exceptions.ParameterNotFound:
-        return None
-    return _read(str(found["Parameter"]["Value"]))
+    found = find_parameter(environment, f"{FOLDER}/{incident_id}")
+    return _read(found) if found else None
 
 
 def keep(incident: Incident, **changes: Any) -> Incident:
     """As it is now; SSM keeps its last hundred versions, which is the trail."""
     now = replace(incident, **changes)
-    aws.client("ssm").put_parameter(
-        Name=_name(now.environment, now.id), Value=json.dumps(asdict(now)), Type="String", Overwrite=True
-    )
+    keep_parameter(now.environment, f"{FOLDER}/{now.id}", json.dumps(asdict(now)))
     return now
 
 
 def find_told(incident: Incident) -> dict[str, str]:
     """Which steps of the escalation were taken, and when: each in a place of its own, so that no answer is lost."""
-    pages = aws.client("ssm").get_paginator("get_parameters_by_path")
-    path = parameter_name(incident.environment, f"{FOLDER}/{incident.id}/told")
-    return {
-        parameter["Name"].rpartition("/")[2]: parameter["Value"]
-        for page in pages.paginate(Path=path)
-        for parameter in page["Parameters"]
-    }
+    return read_parameters(incident.environment, _told(incident))
 
 
 def remember_told(incident: Incident, step: str, said: str) -> None:
-    name = parameter_name(incident.environment, f"{FOLDER}/{incident.id}/told/{step}")
-    aws.client("ssm").put_parameter(Name=name, Value=said, Type="String", Overwrite=True)
+    keep_parameter(incident.environment, f"{_told(incident)}/{step}", said)
 
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _name(environment: str, incident_id: str) -> str:
-    return parameter_name(environment, f"{FOLDER}/{incident_id}")
+def _told(incident: Incident) -> str:
+    return f"{FOLDER}/{incident.id}/told"
 
 
 def _read(text: str) -> Incident:

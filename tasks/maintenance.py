@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks import aws, change_calendar, change_lock, db_snapshots, gate, maintenance_window
-from tasks.environment import Environment, find_parameter, parameter_name, read_outputs
+from tasks.environment import Environment, find_parameter, keep_parameter, read_outputs
 from tasks.errors import PreconditionFailed, VerificationFailed
-from tasks.finding import Finding, table
+from tasks.finding import Finding
 from tasks.kinds import action, probe
 from tasks.waiting import wait_until
 
@@ -131,8 +131,7 @@ def require_fresh_snapshot(where: Environment, now: datetime) -> str:
 @action
 def keep(one: Maintenance, **changes: Any) -> Maintenance:
     now = replace(one, **changes)
-    name = parameter_name(now.environment, MARKER)
-    aws.client("ssm").put_parameter(Name=name, Value=json.dumps(asdict(now)), Type="String", Overwrite=True)
+    keep_parameter(now.environment, MARKER, json.dumps(asdict(now)))
     return now
 
 
@@ -177,7 +176,3 @@ def watch_afterwards(where: Environment, minutes: float, lowest_capacity: int) -
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def report(findings: Sequence[Finding]) -> list[str]:
-    return table(findings).splitlines()

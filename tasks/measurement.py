@@ -3,8 +3,8 @@
 import json
 from dataclasses import asdict, dataclass
 
-from tasks import application, aws, cloudwatch, elbv2
-from tasks.environment import Environment, find_parameter, parameter_name
+from tasks import application, cloudwatch, elbv2
+from tasks.environment import Environment, find_parameter, keep_parameter
 from tasks.errors import VerificationFailed
 from tasks.kinds import action, probe
 from tasks.report import say
@@ -41,8 +41,7 @@ def measure_before(environment: Environment, change: str, *, begins: bool) -> Me
         return known
     found = measure.fn(environment)
     note = json.dumps({"change": change, "measured": asdict(found)})
-    name = parameter_name(environment.environment, RECORD)
-    aws.client("ssm").put_parameter(Name=name, Value=note, Type="String", Overwrite=True)
+    keep_parameter(environment.environment, RECORD, note)
     return found
 
 

@@ -4,8 +4,8 @@ can mislead it."""
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks import autoscaling, aws, instance_refresh, launch_template
-from tasks.environment import Environment, find_parameter, parameter_name
+from tasks import autoscaling, instance_refresh, launch_template
+from tasks.environment import Environment, find_parameter, keep_parameter
 from tasks.errors import PreconditionFailed, VerificationFailed
 from tasks.instance_refresh import Refresh
 from tasks.kinds import action, probe
@@ -96,8 +96,7 @@ def require_not_failed(change: Replacement) -> None:
 def record_verified(environment: Environment, wanted: Configuration) -> None:
     """Write down that this was proven to serve: what a rollback may go back to. The parameter keeps its history."""
     if find_parameter(environment.environment, RECORD) != str(wanted):
-        name = parameter_name(environment.environment, RECORD)
-        aws.client("ssm").put_parameter(Name=name, Value=str(wanted), Type="String", Overwrite=True)
+        keep_parameter(environment.environment, RECORD, str(wanted))
 
 
 def read_last_verified(environment: str) -> str | None:

@@ -31,6 +31,11 @@ MOST_TIMES = 3  # the same line again is a loop
 RUN_ID = "the-same-run"  # unless the given environment has another RUN_ID
 
 
+def variables(lab: Mapping[str, str], prefect_server: str) -> dict[str, str]:
+    """Of a run in a process of its own."""
+    return {**lab, "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+
+
 def let_lease_run_out(environment: str = "dev") -> None:
     """What a minute does to the lease of a run that was killed."""
     aws.client("dynamodb").update_item(

@@ -17,8 +17,8 @@ from flows.set_up_certificate import set_up_certificate
 from flows.snapshot_database import snapshot_database
 from tasks import aws, waiting
 from tasks.environment import PROJECT
+from tests import killing
 from tests.backed_up import BackedUp
-from tests.killing import POLL_SECONDS
 from tests.running import running_lab
 from tests.stack import LIGHT, ROOT, Stack, build_stack
 from tests.storm import Storm, brewing
@@ -30,13 +30,13 @@ BACKUPS_SPEED = 250.0
 @pytest.fixture(autouse=True)
 def _orchestrated(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test here runs flows, and the lab is faster than AWS."""
-    monkeypatch.setattr(waiting, "SHORTEST_POLL_SECONDS", POLL_SECONDS)
+    monkeypatch.setattr(waiting, "SHORTEST_POLL_SECONDS", killing.POLL_SECONDS)
 
 
 @pytest.fixture
 def environment(prefect_server: str, account: dict[str, Any]) -> dict[str, str]:
     """The variables of a run in a process of its own."""
-    return {**account["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(account["env"], prefect_server)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def storm(lab: dict[str, Any], prefect_server: str) -> Iterator[Storm]:
 @pytest.fixture
 def storm_environment(prefect_server: str, storm: Storm) -> dict[str, str]:
     """The variables of a run in a process of its own."""
-    return {**storm.stack.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(storm.stack.lab["env"], prefect_server)
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +103,7 @@ def backed_up(backed_up_once: BackedUp) -> Iterator[BackedUp]:
 @pytest.fixture
 def backed_up_environment(prefect_server: str, backed_up: BackedUp) -> dict[str, str]:
     """The variables of a run in a process of its own."""
-    return {**backed_up.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(backed_up.lab["env"], prefect_server)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def built(built_by_terraform: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def built_environment(built: dict[str, Any]) -> dict[str, str]:
     """The variables of a run in a process of its own."""
-    return {**built["env"], "PREFECT_API_URL": built["prefect"], "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(built["env"], built["prefect"])
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def test_an_export_that_never_ends_is_cancelled(
 def test_a_run_killed_at_every_task_boundary_makes_one_export(
     exporting: Exporting, lab: dict[str, Any], prefect_server: str
 ) -> None:
-    environment = {**lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    environment = killing.variables(lab["env"], prefect_server)
     before, wanted = len(exporting.tasks()), {"environment": "dev"}
     assert killing.run("sleep:0", "flows.export_snapshot", wanted, environment) == killing.KILLED
     exporting.snapshot("newer")  # the run stays with the snapshot that it began to export

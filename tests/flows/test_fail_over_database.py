@@ -138,7 +138,7 @@ def test_a_dry_run_and_an_unseen_plan_change_nothing(served: Stack) -> None:
 
 def test_killed_at_every_task_boundary_there_is_one_failover(served: Stack, prefect_server: str) -> None:
     before, count = zones(served), failovers(served)
-    environment = {**served.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    environment = killing.variables(served.lab["env"], prefect_server)
     killing.kill_everywhere(FLOW, {"environment": "dev"}, environment)
     assert (failovers(served), zones(served), is_marked(served)) == (count + 1, before[::-1], False)
 

@@ -15,7 +15,7 @@ from tasks import change_calendar, incident
 from tasks.environment import PROJECT
 from tasks.incident import Incident
 from tasks.on_call import Priority
-from tests.stack import Stack
+from tests.stack import Stack, mirror_as_prod
 
 FREEZE = """
 window: {{day: Sun, opens: "02:00", minutes: 180}}
@@ -34,15 +34,6 @@ def message(state: State[Any]) -> str:
 
 def open_incident(priority: Priority, name: str = "INC-7") -> Incident:
     return incident.keep(Incident(name, "dev", priority, "checkout fails", incident.now()))
-
-
-def become_prod(stack: Stack) -> None:
-    """The same stack under the name of an environment in which something was promised."""
-    ssm = stack.clients("ssm")
-    for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=f"/{PROJECT}/dev"):
-        for one in page["Parameters"]:
-            name = one["Name"].replace("/dev/", "/prod/")
-            ssm.put_parameter(Name=name, Value=one["Value"], Type="String")
 
 
 @pytest.fixture
@@ -108,7 +99,7 @@ def test_an_incident_that_is_opened_between_batches_undoes_the_rollout(
 
 
 def test_production_is_held_to_what_users_were_promised(stack: Stack) -> None:
-    become_prod(stack)
+    mirror_as_prod(stack.clients)
     dimensions = [{"Name": "LoadBalancer", "Value": stack.balancer.partition(":loadbalancer/")[2]}]
     data = [
         {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": "Count"}
@@ -121,7 +112,7 @@ def test_production_is_held_to_what_users_were_promised(stack: Stack) -> None:
 
 
 def test_in_production_nothing_risky_is_done_without_a_proven_backup(stack: Stack) -> None:
-    become_prod(stack)
+    mirror_as_prod(stack.clients)
     stack.clients("s3").create_bucket(
         Bucket=f"{PROJECT}-dev-database-backups-123456789012",
         CreateBucketConfiguration={"LocationConstraint": "eu-north-1"},

@@ -51,7 +51,7 @@ def world(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def mortal(prefect_server: str, world: Recoverable) -> dict[str, str]:
     """The variables of a run in a process of its own."""
-    return {**world.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(world.lab["env"], prefect_server)
 
 
 def run(flow: Callable[..., Any], **parameters: Any) -> State[Any]:

@@ -184,4 +184,4 @@ def endpoint(name: str) -> str:
 
 
 def mortal(built: dict[str, Any]) -> dict[str, str]:
-    return {**built["env"], "PREFECT_API_URL": built["prefect"], "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(built["env"], built["prefect"])

@@ -44,7 +44,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 @pytest.fixture(scope="module")
 def environment(built: dict[str, Any]) -> dict[str, str]:
     """The variables of a run in a process of its own."""
-    return {**built["env"], "PREFECT_API_URL": built["prefect"], "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(built["env"], built["prefect"])
 
 
 @pytest.fixture

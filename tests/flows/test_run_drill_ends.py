@@ -25,7 +25,7 @@ from tasks.errors import PreconditionFailed
 from tasks.scenarios import SCENARIOS
 from tests import killing
 from tests.drilling import kill_everywhere
-from tests.stack import Stack
+from tests.stack import Stack, mirror_as_prod
 
 RUN_DRILL = "flows.run_drill"
 BROKEN = "/broken"
@@ -114,10 +114,7 @@ def test_a_dry_run_names_the_real_targets_and_refusals_change_nothing(stack: Sta
 def test_in_prod_a_person_approves_the_plan(
     stack: Stack, light: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ssm = stack.clients("ssm")
-    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=f"/{PROJECT}/dev")
-    for one in [one for page in pages for one in page["Parameters"]]:
-        ssm.put_parameter(Name=one["Name"].replace("/dev/", "/prod/"), Value=one["Value"], Type="String")
+    mirror_as_prod(stack.clients)
     monkeypatch.setattr(approval, "WAIT_SECONDS", 1)
     refused = drill(environment="prod")
     assert (refused.is_cancelled(), broken(stack)) == (True, set())
@@ -225,22 +222,13 @@ def test_a_killed_drill_that_nobody_starts_again_is_undone_by_the_next_one_or_a_
     assert killed == killing.KILLED
     assert sweep_residue("dev", return_state=True).is_completed()  # type: ignore[call-overload]
     assert outcomes() == ["unfinished"]  # its lease has not run out: it may still live
-    let_the_lease_run_out(stack)
+    killing.let_lease_run_out()
     if ends_by == "sweep":
         assert sweep_residue("dev", return_state=True).is_completed()  # type: ignore[call-overload]
     else:
         assert drill().is_completed()
     assert outcomes() == ["failed", "proven"][: 1 if ends_by == "sweep" else 2]
     assert (tags(stack), stack.template_versions(), stack.served()) == ({"1.0.0"}, [1], {"1.0.0"})
-
-
-def let_the_lease_run_out(stack: Stack) -> None:
-    stack.clients("dynamodb").update_item(
-        TableName=change_lock.LOCK_TABLE,
-        Key={"LockID": {"S": f"{PROJECT}/dev/change"}},
-        UpdateExpression="SET expires_at = :now",
-        ExpressionAttributeValues={":now": {"N": "0"}},
-    )
 
 
 def tags(stack: Stack) -> set[str]:

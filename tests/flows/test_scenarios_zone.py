@@ -12,6 +12,7 @@ from tasks import network_acls, scenarios, state_backend, terraform
 from tasks.drill import Situation, Step
 from tasks.errors import PreconditionFailed
 from tasks.scenarios_zone import DATABASE_FAILOVER, LOST_ZONE
+from tests import killing
 from tests.drilling import (
     drill,
     kill_everywhere,
@@ -42,7 +43,7 @@ def served(lab: dict[str, Any], prefect_server: str) -> Iterator[Stack]:
 @pytest.fixture
 def served_environment(served: Stack, prefect_server: str) -> dict[str, str]:
     """The variables of a run in a process of its own."""
-    return {**served.lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    return killing.variables(served.lab["env"], prefect_server)
 
 
 def acls(stack: Stack) -> set[str]:

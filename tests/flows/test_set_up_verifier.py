@@ -238,7 +238,7 @@ def test_a_role_that_was_given_more_is_set_right_or_named(database: Clients) -> 
 def test_killed_between_its_changes_the_same_run_again_ends_the_same(
     database: Clients, lab: dict[str, Any], prefect_server: str
 ) -> None:
-    environment = {**lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    environment = killing.variables(lab["env"], prefect_server)
     database("secretsmanager").delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
     as_master_do(database, "drop role if exists runbook_verifier")
     killing.kill_everywhere("flows.set_up_verifier", {"environment": "dev"}, environment)

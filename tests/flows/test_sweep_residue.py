@@ -196,7 +196,7 @@ def test_what_is_protected_or_an_environments_own_is_refused_by_name_while_the_r
 def test_killed_at_every_boundary_and_inside_a_wait_the_next_run_ends_with_nothing_left(
     world: Clients, lab: dict[str, Any], prefect_server: str
 ) -> None:
-    environment = {**lab["env"], "PREFECT_API_URL": prefect_server, "PREFECT_LOGGING_LEVEL": "ERROR"}
+    environment = killing.variables(lab["env"], prefect_server)
     world("rds").create_db_instance(DBInstanceIdentifier="restored", Tags=marks(), **DATABASE)
     assert killing.run("sleep:0", "flows.sweep_residue", {"environment": "dev"}, environment) == killing.KILLED
     assert databases(world).get("restored", "deleting") == "deleting"
