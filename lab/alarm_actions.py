@@ -10,7 +10,7 @@ from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
 from lab.alarm_history import remember
-from lab.alarm_mutes import is_muted
+from lab.alarm_mutes import is_muted, mute_action
 from lab.lab import Lab
 
 ACTIONS = {"ALARM": "alarm_actions", "OK": "ok_actions", "INSUFFICIENT_DATA": "insufficient_data_actions"}
@@ -18,7 +18,10 @@ ACTIONS = {"ALARM": "alarm_actions", "OK": "ok_actions", "INSUFFICIENT_DATA": "i
 
 def act(lab: Lab, backend: Any, alarm: Any, before: str) -> None:
     """Scaling policies follow the state by themselves: lab.scaling_policies."""
-    if not alarm.actions_enabled or is_muted(backend, alarm):
+    if not alarm.actions_enabled:
+        return
+    if is_muted(backend, alarm):
+        mute_action(backend, alarm, before)
         return
     message = json.dumps(message_of(backend, alarm, before))
     for arn in getattr(alarm, ACTIONS[alarm.state_value]) or []:

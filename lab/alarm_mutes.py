@@ -28,7 +28,6 @@ class MuteRule:
     begins: datetime
     ends: datetime
     updated: datetime
-    was_active: bool = False
 
     @property
     def alarms(self) -> list[str]:
@@ -41,12 +40,12 @@ class MuteRule:
 
 
 def install(clock: Clock) -> None:
-    """Adds `CloudWatchBackend.mute_rules`, by name."""
+    """Adds to CloudWatchBackend: `mute_rules`, by name; `muted_actions`, the state before and since, by alarm."""
 
     @around(CloudWatchBackend, "__init__")
     def init(original: Method, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        self.mute_rules = {}
+        self.mute_rules, self.muted_actions = {}, {}
 
     @around(CloudWatchBackend, "tag_resource")
     def tag_resource(original: Method, self: Any, arn: str, tags: dict[str, str]) -> None:
@@ -62,15 +61,22 @@ def install(clock: Clock) -> None:
 
 
 def is_muted(backend: Any, alarm: Any) -> bool:
-    return any(rule.status == "ACTIVE" and alarm.name in rule.alarms for rule in backend.mute_rules.values())
+    return any(_mutes(rule, alarm.name) for rule in backend.mute_rules.values())
 
 
-def unmuted(backend: Any) -> list[Any]:
-    """Alarms whose mute has ended since the last call, by its time or because its rule was deleted."""
-    before: set[str] = backend.__dict__.setdefault("muted_alarms", set())
-    now = {alarm.name for alarm in backend.alarms.values() if is_muted(backend, alarm)}
-    backend.muted_alarms = now
-    return [backend.alarms[name] for name in sorted(before - now) if name in backend.alarms]
+def mute_action(backend: Any, alarm: Any, before: str) -> None:
+    backend.muted_actions[alarm.name] = (before, alarm.state_value)
+
+
+def take_unmuted(backend: Any) -> list[tuple[Any, str]]:
+    """The alarms, each with its state before, that are muted no longer and still in the state they were muted in.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-mute-rules-behaviour.html
+    """
+    rules = backend.mute_rules.values()
+    over = [name for name in list(backend.muted_actions) if not any(_mutes(rule, name) for rule in rules)]
+    ended = [(backend.alarms.get(name), *backend.muted_actions.pop(name)) for name in over]
+    return [(alarm, before) for alarm, before, state in ended if alarm and alarm.state_value == state]
 
 
 def put(response: Any, clock: Clock) -> dict[str, Any]:
@@ -121,6 +127,10 @@ def delete(response: Any) -> dict[str, Any]:
     """Its alarms are unmuted at the next step of the control loop."""
     response.cloudwatch_backend.mute_rules.pop(response._get_param("AlarmMuteRuleName"), None)
     return {}
+
+
+def _mutes(rule: MuteRule, name: str) -> bool:
+    return rule.status == "ACTIVE" and name in rule.alarms
 
 
 def _summary(rule: MuteRule) -> dict[str, Any]:

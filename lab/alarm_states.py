@@ -31,9 +31,8 @@ class AlarmStates:
         is_new_minute, self._minute = self._minute != self.lab.minutes.count, self.lab.minutes.count
         for _, _, backend in cloudwatch_backends.iter_backends():
             alarms = list(backend.alarms.values())
-            for alarm in alarm_mutes.unmuted(backend):
-                if alarm.state_value == "ALARM":
-                    alarm_actions.act(self.lab, backend, alarm, alarm.state_value)
+            for alarm, before in alarm_mutes.take_unmuted(backend):
+                alarm_actions.act(self.lab, backend, alarm, before)
             for alarm in alarms if is_new_minute else []:
                 if not alarm.rule:
                     self._evaluate(backend, alarm)

@@ -110,3 +110,14 @@ def test_what_is_too_short_too_long_or_no_duration_is_refused(
         mute(clients, alarm, duration)
     with pytest.raises(ClientError, match="must match existing alarms"):
         mute(clients, "no-such-alarm", "PT1H")
+
+
+def test_an_alarm_that_is_well_again_when_its_mute_ends_tells_that_and_not_what_was_before(
+    clients: Callable[..., Any], alarm: str
+) -> None:
+    mute(clients, alarm, "P15D")
+    raise_it(clients, alarm)
+    clients("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a test")
+    clients("cloudwatch").delete_alarm_mute_rule(AlarmMuteRuleName="quiet")
+    time.sleep(0.5)
+    assert not told(clients, alarm)
