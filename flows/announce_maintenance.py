@@ -15,7 +15,6 @@ from pydantic import AwareDatetime, Field
 from tasks import maintenance, notification
 from tasks.command_line import run
 from tasks.environment import EnvironmentName, describe_environment
-from tasks.errors import PreconditionFailed
 from tasks.parameters import Reason
 from tasks.procedure import procedure
 from tasks.report import phase, say
@@ -52,8 +51,7 @@ def announce_maintenance(
         return plan.id
     with phase("announce"):
         said = f"{plan}{f'. Announced late because: {late_because}' if late_because else ''}"
-        if not notification.notify(f"Maintenance of {environment} announced", said):
-            raise PreconditionFailed("nobody was told: Prefect has no Secret block notification-url, expected one")
+        notification.require_told(f"Maintenance of {environment} announced", said)
         maintenance.keep(plan)
     return plan.id
 

@@ -15,6 +15,7 @@ from tasks.kinds import action, probe
 from tasks.waiting import wait_until
 
 MARKER = "maintenance"
+REMINDER = timedelta(hours=2)
 NOTICE = timedelta(hours=24)  # "Announce maintenance (24-48 hours notice)", the runbook
 FRESH_SNAPSHOT = timedelta(hours=3)
 LOOK_SECONDS = 30.0
@@ -22,7 +23,7 @@ LOOK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Maintenance:
-    """Times are ISO 8601; empty: not yet."""
+    """Times are ISO 8601; empty: not yet. `told`: which reminders people had."""
 
     id: str
     environment: str
@@ -32,6 +33,7 @@ class Maintenance:
     announced_at: str
     begun_at: str = ""
     ended_at: str = ""
+    told: Sequence[str] = ()
 
     @property
     def begins(self) -> datetime:
@@ -110,6 +112,21 @@ def require_open(known: Maintenance | None, environment: str, now: datetime) -> 
     if not known.begins <= now < known.ends:
         raise PreconditionFailed(f"it is {now:%Y-%m-%d %H:%M} UTC; announced is {known}")
     return known
+
+
+def reminder(one: Maintenance, now: datetime) -> tuple[str, str] | None:
+    """Its name and what people should read, when its time has come and they have not read it."""
+    soon = one.begins - REMINDER
+    if now >= one.ends and one.begun_at:
+        end = f"python -m flows.end_maintenance --environment {one.environment}"
+        due = ("overrun", f"should have ended by now, and nobody ended it. Its alarms are heard again. Run: {end}")
+    elif now >= one.ends:
+        due = ("missed", "was not begun, and its time is over. Announce it again if it is still wanted")
+    elif soon <= now < one.begins and datetime.fromisoformat(one.announced_at) < soon:
+        due = ("soon", f"begins in {-(-int((one.begins - now).total_seconds()) // 60)} min")
+    else:
+        return None
+    return None if due[0] in one.told else due
 
 
 @probe

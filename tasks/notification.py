@@ -131,6 +131,16 @@ def notify(title: str, text: str) -> bool:
     return bool(addresses)
 
 
+def require_told(title: str, text: str) -> None:
+    """As `notify`, where nobody told is trouble.
+
+    Raises:
+        NotTold: there is no address, or one did not take it.
+    """
+    if not notify(title, text):
+        raise NotTold(f"nobody was told: {title}. Prefect has no Secret block {USUAL}, expected one")
+
+
 def _deliver(block: str, addresses: Sequence[str], title: str, body: str) -> None:
     channel = apprise.Apprise()
     if not all(channel.add(address) for address in addresses):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from prefect.blocks.system import Secret
 from flows.announce_maintenance import announce_maintenance
 from flows.begin_maintenance import begin_maintenance
 from flows.end_maintenance import end_maintenance
+from flows.remind_of_maintenance import remind_of_maintenance
 from tasks import health, maintenance
 from tasks.errors import PreconditionFailed
 from tasks.notification import USUAL
@@ -119,6 +121,56 @@ def test_trouble_within_the_watch_is_red_and_the_window_stays_open(kept: Stack, 
         state = end_maintenance("dev", watch_minutes=5, return_state=True)  # type: ignore[call-overload]
     assert "after the maintenance of" in message(state)
     assert maintenance.find_maintenance.fn("dev").begun_at == begun_at  # type: ignore[union-attr]
+
+
+def test_people_are_reminded_once_two_hours_before_it_and_once_when_nobody_ended_it(
+    kept: Stack, request: pytest.FixtureRequest
+) -> None:
+    now = datetime.now(UTC)
+    assert message(remind()) == "told nobody"
+    soon = announced_for(now + timedelta(minutes=90), now - timedelta(days=1))
+    assert "nobody was told" in message(remind())
+    told = request.getfixturevalue("told")
+    assert [message(remind()) for _ in range(2)] == ["told dev soon", "told nobody"]
+    assert "begins in 90 min" in told[-1]["message"]
+    maintenance.keep.fn(soon, begins_at=(now - timedelta(hours=2)).isoformat(), begun_at=maintenance.now())
+    assert [message(remind()) for _ in range(2)] == ["told dev overrun", "told nobody"]
+    assert "flows.end_maintenance --environment dev" in told[-1]["message"]
+    assert len(told) == 2
+
+
+def remind() -> Any:
+    return remind_of_maintenance(return_state=True)  # type: ignore[call-overload]
+
+
+def announced_for(begins: datetime, announced: datetime) -> maintenance.Maintenance:
+    one = maintenance.plan_maintenance("dev", begins, 60, WHAT, announced, "not on a Sunday")
+    return maintenance.keep.fn(one)
+
+
+@pytest.mark.parametrize(
+    ("minutes_from_its_beginning", "begun", "announced_hours_ahead", "expected"),
+    [
+        (-121, False, 24, None),
+        (-120, False, 24, "soon"),
+        (-1, False, 24, "soon"),
+        (-1, False, 1, None),  # whoever announced it told people just before
+        (0, False, 24, None),
+        (59, True, 24, None),
+        (60, True, 24, "overrun"),
+        (60, False, 24, "missed"),
+    ],
+)
+def test_what_people_are_reminded_of_and_when(
+    minutes_from_its_beginning: int, begun: bool, announced_hours_ahead: int, expected: str | None
+) -> None:
+    one = plan(SUNDAY, SUNDAY - timedelta(hours=announced_hours_ahead), late="a test")
+    if begun:
+        one = replace(one, begun_at=SUNDAY.isoformat())
+    due = maintenance.reminder(one, SUNDAY + timedelta(minutes=minutes_from_its_beginning))
+    assert (due and due[0]) == expected
+    if due:
+        assert maintenance.reminder(replace(one, told=[due[0]]), one.ends if begun else one.begins) is None
 
 
 def plan(begins: datetime, now: datetime, minutes: int = 60, late: str | None = None) -> maintenance.Maintenance:
