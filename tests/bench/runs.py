@@ -1,6 +1,6 @@
 """Runs that are due at once, on one machine: how many wait, run, end; that none is lost, and none is carried out twice.
 
-`python -m tests.bench.runs [RUNS [LIMITED]]` measures this alone.
+`python -m tests.bench.runs [RUNS [LIMITED [embedded|postgresql]]]` measures this alone.
 """
 
 import json
@@ -8,13 +8,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from lab.postgres import SUPERUSER, Cluster
 from tests.orchestrated import ENDED, Api, register, running_server, running_worker
 
 DEPLOYMENT = "show-instances/dev"  # a look at every instance, through AWS's API
@@ -22,20 +24,48 @@ RUNS, AT_ONCE = 200, 20
 LIMITED, LIMIT = 30, 5
 PAGE = 200
 LONGEST_SECONDS = 3600
+NO_SCHEDULES = {"PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false"}
 
 
-def measure(lab: dict[str, Any], runs: int = RUNS, limited: int = LIMITED) -> dict[str, Any]:
-    """Needs a stack in the lab."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        running_server(Path(folder), PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false") as server,
-    ):
+def measure_on(name: str, lab: dict[str, Any], runs: int, limited: int) -> dict[str, Any] | str:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+        settings = stack.enter_context(SERVERS[name]())
+        if settings is None:
+            return "not measured: this machine's PostgreSQL has no pg_trgm, which Prefect needs (Debian: postgresql-15)"
+        server = stack.enter_context(running_server(Path(folder), **NO_SCHEDULES, **settings))
         register(server)
         api, environment = Api(server), {**server, **lab["env"]}
         found = {f"{runs}_due_at_once": due_at_once(api, environment, runs)}
         limit(server, api, LIMIT)
-        found[f"{limited}_with_a_limit_of_{LIMIT}"] = due_at_once(api, environment, limited)
-    return found
+        return found | {f"{limited}_with_a_limit_of_{LIMIT}": due_at_once(api, environment, limited)}
+
+
+@contextmanager
+def embedded() -> Iterator[dict[str, str]]:
+    """SQLite, as on a laptop."""
+    yield {}
+
+
+@contextmanager
+def postgresql() -> Iterator[dict[str, str] | None]:
+    with Cluster.temporary(fsync="on") as cluster:
+        if not cluster.query("select 1 from pg_available_extensions where name = 'pg_trgm'"):
+            yield None
+            return
+        cluster.query("create database prefect")
+        login = f"{SUPERUSER}:{cluster.password}@{cluster.host}:{cluster.port}"
+        yield {"PREFECT_API_DATABASE_CONNECTION_URL": f"postgresql+asyncpg://{login}/prefect"}
+
+
+SERVERS = {"embedded": embedded, "postgresql": postgresql}
+
+
+def measure(
+    lab: dict[str, Any], runs: int = RUNS, limited: int = LIMITED, servers: Sequence[str] = tuple(SERVERS)
+) -> dict[str, Any]:
+    """By what the Prefect server keeps its runs in. Needs a stack in the lab."""
+    return {name: measure_on(name, lab, runs, limited) for name in servers}
 
 
 def due_at_once(api: Api, environment: Mapping[str, str], count: int) -> dict[str, Any]:
@@ -106,13 +136,13 @@ def seconds_between(due: datetime, begun: str) -> float:
     return round((datetime.fromisoformat(begun) - due).total_seconds(), 1)
 
 
-def main(runs: int = RUNS, limited: int = LIMITED) -> None:
+def main(runs: str = str(RUNS), limited: str = str(LIMITED), *servers: str) -> None:
     from tests.bench.__main__ import client_factory, fresh_stack, own_lab  # noqa: PLC0415 - it imports this module
 
     with own_lab() as lab:
         fresh_stack(lab, client_factory(), 2)
-        print(json.dumps(measure(lab, runs, limited), indent=2))
+        print(json.dumps(measure(lab, int(runs), int(limited), servers or tuple(SERVERS)), indent=2))
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])
