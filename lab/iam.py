@@ -1,4 +1,4 @@
-"""IAM: the credential report as AWS writes it, and AWS's own policies loaded once."""
+"""IAM: the credential report as AWS writes it, simulated policies, and AWS's own policies loaded once."""
 
 import time
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.iam.responses import IamResponse
 
 from lab.extend import AWSError, Method, around, operation
+from lab.iam_simulation import simulate_principal_policy
 from lab.lab import Lab
 
 REPORT_SECONDS = 5.0
@@ -45,6 +46,7 @@ class IdentityAndAccessManagement:
     def install(self) -> None:
         operation(IamResponse, "GenerateCredentialReport")(self._generate)
         operation(IamResponse, "GetCredentialReport")(get_credential_report)
+        operation(IamResponse, "SimulatePrincipalPolicy")(simulate_principal_policy)
         around(IAMBackend, "_init_aws_policies")(init_aws_policies)
 
     def tick(self) -> None:

@@ -1,69 +1,20 @@
 """What an operator needs before anything else works (P01): tools, an identity, and each permission."""
 
+import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from botocore.exceptions import ClientError
 
-from tasks import aws, terraform
+from tasks import aws, permissions, terraform
 from tasks.errors import PreconditionFailed
 from tasks.finding import Attention, Finding, judge
 from tasks.kinds import probe
 from tasks.state_backend import bucket_exists
 
 OLDEST_PYTHON = (3, 11)
-# One action per service and kind that the flows call; the runbook's list, in IAM's words.
-PERMISSIONS = (
-    "autoscaling:StartInstanceRefresh",
-    "autoscaling:RollbackInstanceRefresh",
-    "ce:GetAnomalies",
-    "ce:GetAnomalyMonitors",
-    "ce:GetCostAndUsage",
-    "ce:GetCostForecast",
-    "cloudwatch:DescribeAlarms",
-    "cloudwatch:GetMetricData",
-    "compute-optimizer:GetAutoScalingGroupRecommendations",
-    "compute-optimizer:GetEBSVolumeRecommendations",
-    "compute-optimizer:GetEC2InstanceRecommendations",
-    "compute-optimizer:GetEnrollmentStatus",
-    "compute-optimizer:GetRDSDatabaseRecommendations",
-    "cost-optimization-hub:ListEnrollmentStatuses",
-    "cost-optimization-hub:ListRecommendations",
-    "ec2:CreateLaunchTemplateVersion",
-    "ec2:DescribeAddresses",
-    "ec2:DescribeImages",
-    "ec2:DescribeInstances",
-    "ec2:DescribeLaunchTemplateVersions",
-    "ec2:DescribeLaunchTemplates",
-    "ec2:DescribeNatGateways",
-    "ec2:DescribeSnapshots",
-    "ec2:DescribeVolumes",
-    "ecr:BatchGetImage",
-    "ecr:DescribeImages",
-    "ecr:DescribeRepositories",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:GetLifecyclePolicy",
-    "ecr:ListTagsForResource",
-    "elasticloadbalancing:DescribeLoadBalancers",
-    "elasticloadbalancing:DescribeTags",
-    "elasticloadbalancing:DescribeTargetHealth",
-    "logs:DescribeLogGroups",
-    "logs:FilterLogEvents",
-    "pricing:GetProducts",
-    "rds:CreateDBSnapshot",
-    "rds:DescribeDBInstanceAutomatedBackups",
-    "rds:DescribeDBInstances",
-    "rds:DescribeDBSnapshots",
-    "rds:ModifyDBInstance",
-    "rds:StartDBInstanceAutomatedBackupsReplication",
-    "secretsmanager:GetSecretValue",
-    "ssm:DescribeInstancePatchStates",
-    "ssm:GetParameterHistory",
-    "ssm:GetParametersByPath",
-    "ssm:SendCommand",
-    "ssm:StartSession",
-)
+ASSUMED = re.compile(r"arn:aws:sts::\d+:assumed-role/([^/]+)/.+")
 
 
 @probe
@@ -99,15 +50,48 @@ def _backend() -> str:
 
 
 def _permissions() -> str:
-    identity = aws.client("sts").get_caller_identity()["Arn"]
-    try:
-        found = aws.client("iam").simulate_principal_policy(PolicySourceArn=identity, ActionNames=list(PERMISSIONS))
-    except ClientError as error:
-        raise Attention(f"IAM would not simulate {identity}'s policies, so they are unknown: {error}") from error
-    denied = [r["EvalActionName"] for r in found["EvaluationResults"] if r["EvalDecision"] != "allowed"]
+    principal, denied = _simulate(permissions.EVERYDAY)
     if denied:
-        raise PreconditionFailed(f"{identity} may not {', '.join(denied)}: ask for these permissions")
-    return f"{identity} may do all of {len(PERMISSIONS)} actions asked for"
+        raise PreconditionFailed(f"{principal} may not {', '.join(denied)}: ask for these permissions")
+    return f"{principal} may do all of {len(list(permissions.actions(permissions.EVERYDAY)))} actions asked for"
+
+
+def _permissions_to_set_up() -> str:
+    principal, denied = _simulate(permissions.SET_UP)
+    if denied:
+        raise Attention(f"{principal} may not {', '.join(denied)}: only set_up_... flows need these")
+    return f"{principal} may set an account up"
+
+
+def _simulate(table: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Who we are to IAM, and what of the table that one may not do."""
+    identity = aws.client("sts").get_caller_identity()
+    principal = identity["Arn"]
+    try:
+        principal = _entity(principal)
+        return principal, _denied(principal, identity["Account"], table)
+    except ClientError as error:
+        raise Attention(f"IAM would not simulate {principal}'s policies, so they are unknown: {error}") from error
+
+
+def _entity(arn: str) -> str:
+    """IAM simulates the policies of a role, not those of a session of it."""
+    session = ASSUMED.fullmatch(arn)
+    return str(aws.client("iam").get_role(RoleName=session[1])["Role"]["Arn"]) if session else arn
+
+
+def _denied(principal: str, account: str, table: Mapping[str, str]) -> list[str]:
+    by_resource: dict[str, list[str]] = {}
+    for action in permissions.actions(table):
+        by_resource.setdefault(permissions.resource_of(action, account, aws.region()), []).append(action)
+    simulate = aws.client("iam").get_paginator("simulate_principal_policy").paginate
+    return sorted(
+        answer["EvalActionName"]
+        for resource, actions in by_resource.items()
+        for page in simulate(PolicySourceArn=principal, ActionNames=actions, ResourceArns=[resource])
+        for answer in page["EvaluationResults"]
+        if answer["EvalDecision"] != "allowed"
+    )
 
 
 PREREQUISITES: dict[str, Callable[[], str]] = {
@@ -117,4 +101,5 @@ PREREQUISITES: dict[str, Callable[[], str]] = {
     "identity": _identity,
     "state backend": _backend,
     "permissions": _permissions,
+    "permissions to set up": _permissions_to_set_up,
 }
