@@ -2,8 +2,6 @@
 
 import base64
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +10,8 @@ from typing import Any
 
 import httpx
 
+from lab.image import build
+from lab.push import push
 from tasks import acm, instance_refresh, launch_template, state_backend
 from tasks.environment import PROJECT, describe_environment
 from tasks.instance_refresh import Refresh
@@ -48,12 +48,10 @@ class Stack:
     def push(self, version: str, behaviour: str = "good", **labels: str) -> str:
         """Push a release; its digest."""
         if version not in self.images:
-            command = [sys.executable, "-m", "lab", "--home", self.lab["home"], "push", str(self.source)]
-            command += ["--repository", PROJECT, "--tag", version, "--target", "app"]
-            for name, value in {"VERSION": version, "BEHAVIOUR": behaviour, **labels}.items():
-                command += ["--build-arg", f"{name}={value}"]
-            pushed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-            self.images[version] = pushed.stdout.split()[-1]
+            arguments = {"VERSION": version, "BEHAVIOUR": behaviour, **labels}
+            image = build(self.source, dockerfile=self.source / "Dockerfile", target="app", build_args=arguments)
+            uri = push(self.clients("ecr"), PROJECT, version, image)
+            self.images[version] = f"{uri}@{image.manifest.digest}"
         return self.images[version].partition("@")[2]
 
     def group(self) -> dict[str, Any]:
