@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 
 from lab.postgres import SUPERUSER, Cluster
 from tests.orchestrated import ENDED, Api, register, running_server, running_worker
 
-DEPLOYMENT = "show-instances/dev"  # a look at every instance, through AWS's API
+DEPLOYMENT = "watch-refresh/dev"  # it lasts as long as the instance refresh that it watches
+PAUSE_SECONDS = 6 * 3600  # of AWS's, in the middle of that refresh: long enough for twenty runs to begin
 RUNS, AT_ONCE = 200, 20
 LIMITED, LIMIT = 30, 5
 PAGE = 200
@@ -35,10 +37,18 @@ def measure_on(name: str, lab: dict[str, Any], runs: int, limited: int) -> dict[
             return "not measured: this machine's PostgreSQL has no pg_trgm, which Prefect needs (Debian: postgresql-15)"
         server = stack.enter_context(running_server(Path(folder), **NO_SCHEDULES, **settings))
         register(server)
+        begin_refresh(lab)
         api, environment = Api(server), {**server, **lab["env"]}
         found = {f"{runs}_due_at_once": due_at_once(api, environment, runs)}
         limit(server, api, LIMIT)
         return found | {f"{limited}_with_a_limit_of_{LIMIT}": due_at_once(api, environment, limited)}
+
+
+def begin_refresh(lab: dict[str, Any]) -> None:
+    autoscaling = boto3.client("autoscaling", endpoint_url=lab["url"])
+    (group,) = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    pause = {"CheckpointPercentages": [50, 100], "CheckpointDelay": PAUSE_SECONDS}
+    autoscaling.start_instance_refresh(AutoScalingGroupName=group["AutoScalingGroupName"], Preferences=pause)
 
 
 @contextmanager
@@ -89,7 +99,7 @@ def due_at_once(api: Api, environment: Mapping[str, str], count: int) -> dict[st
         "most_waiting": most["SCHEDULED"],
         "most_running_at_once": most["RUNNING"],
         "ended": dict(Counter(run["state_name"] for run in ended)),
-        "lost": count - sum(run["state_type"] in ENDED for run in ended),
+        "lost": count - sum(run["state_type"] == "COMPLETED" for run in ended),
         "begun_more_than_once": sum(run["run_count"] > 1 for run in ended),
         "reports_of_each": dict(Counter(str(reports[run["id"]]) for run in ended)),
         "seconds_until_begun": {"first": waits[0], "median": waits[len(waits) // 2], "last": waits[-1]},
@@ -140,8 +150,9 @@ def main(runs: str = str(RUNS), limited: str = str(LIMITED), *servers: str) -> N
     from tests.bench.__main__ import client_factory, fresh_stack, own_lab  # noqa: PLC0415 - it imports this module
 
     with own_lab() as lab:
-        fresh_stack(lab, client_factory(), 2)
-        print(json.dumps(measure(lab, int(runs), int(limited), servers or tuple(SERVERS)), indent=2))
+        for name in servers or SERVERS:
+            fresh_stack(lab, client_factory(), 2)
+            print(json.dumps(measure(lab, int(runs), int(limited), [name]), indent=2), flush=True)
 
 
 if __name__ == "__main__":
