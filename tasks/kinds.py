@@ -15,21 +15,24 @@ R = TypeVar("R")
 PROBE_RETRIES = 2
 ACTION_RETRIES = 2
 RETRY_DELAY_SECONDS = 3
+ACTIONS: set[Callable[..., Any]] = set()
 
 
 def probe(look: Callable[P, R]) -> Task[P, R]:
     """Looking again is free, so a failed look is retried; a deliberate stop is not. Never cached: the world moves."""
-    return _unit(look, "probe", PROBE_RETRIES)
+    return _unit(look, PROBE_RETRIES)
 
 
 def action(change: Callable[P, R]) -> Task[P, R]:
     """Idempotent by contract - it looks before it acts - and therefore safe to retry, in this run or a resumed one."""
-    return _unit(change, "action", ACTION_RETRIES)
+    ACTIONS.add(change)
+    return _unit(change, ACTION_RETRIES)
 
 
-def _unit(body: Callable[P, R], kind: str, retries: int) -> Task[P, R]:
+def _unit(body: Callable[P, R], retries: int) -> Task[P, R]:
+    """Without tags: for each, also where nothing limits it, Prefect's engine asks its server for a slot in a write
+    transaction before the task begins. A busy server would fail it."""
     return task(
-        tags={kind},
         retries=retries,
         retry_delay_seconds=RETRY_DELAY_SECONDS,
         retry_condition_fn=_not_deliberate,

@@ -21,7 +21,7 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-from tasks import aws, change_lock
+from tasks import aws, change_lock, kinds
 
 ROOT = Path(__file__).parents[1]
 KILLED = -signal.SIGKILL
@@ -169,7 +169,7 @@ class _Places:
         self._behind_an_action = False
 
     def is_new(self, task: Any, *_: Any) -> bool:
-        is_action = "action" in task.tags
+        is_action = task.fn in kinds.ACTIONS
         is_boundary, self._behind_an_action = is_action or self._behind_an_action, is_action
         if not is_boundary:
             return False
