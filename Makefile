@@ -36,12 +36,12 @@ demo: setup
 down: $(VENV)/.ready
 	@$(RUN) -m deployments.demo down
 
-# Four at a time, whatever the machine: most tests wait for something real. Each process has a lab and a Prefect server of its own.
+# Three at a time, whatever the machine: most tests wait for something real. Each process has a lab and a Prefect server of its own.
 test: setup
-	@$(RUN) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "not exhaustive"
+	@$(RUN) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not exhaustive"
 
 test-all: setup
-	@$(RUN) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+	@$(RUN) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	$(VENV)/bin/ruff check
