@@ -85,6 +85,7 @@ def current_state() -> dict[str, Any]:
     return state
 
 
+@pytest.mark.exhaustive
 def test_killed_behind_its_apply_a_rollback_takes_the_commit_back_once_and_opens_one_pull_request(
     clone: Repository, here: Repository, environment: dict[str, str], hub: GitHub
 ) -> None:

@@ -75,17 +75,13 @@ def test_an_instance_that_ssm_does_not_reach_is_named_and_nothing_runs(stack: St
     assert "Nothing was run" in message(state)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "named"),
-    [
+def test_a_wrong_wish_is_refused_by_name(stack: Stack) -> None:
+    for wish, named in (
         ({"commands": []}, "commands"),
         ({"commands": ["uptime"], "max_concurrency": "0"}, "max_concurrency"),
         ({"commands": ["uptime"], "timeout_seconds": 1}, "timeout_seconds"),
-    ],
-)
-def test_a_wrong_wish_is_refused_by_name(stack: Stack, parameters: dict[str, Any], named: str) -> None:
-    state = run_command("dev", return_state=True, **parameters)  # type: ignore[call-overload]
-    assert named in message(state)
+    ):
+        assert named in message(run_command("dev", return_state=True, **wish))  # type: ignore[call-overload]
     assert stack.clients("ssm").list_commands()["Commands"] == []
 
 

@@ -12,7 +12,7 @@ ANY_KEY = {"keyTypes": ["RSA_2048", "EC_prime256v1"]}
 BUCKET = "terraform-state-demo-flask-app-123456789012"
 
 
-def test_a_set_up_account_has_a_versioned_encrypted_private_bucket_a_lock_table_and_a_repository(
+def test_an_account_has_a_bucket_a_lock_table_and_a_repository_and_a_second_run_repairs_and_keeps_the_state(
     account: dict[str, Any], client: Callable[[str], Any]
 ) -> None:
     assert set_up_account(return_state=True).is_completed()  # type: ignore[call-overload]
@@ -25,13 +25,6 @@ def test_a_set_up_account_has_a_versioned_encrypted_private_bucket_a_lock_table_
     assert table["TableStatus"] == "ACTIVE"
     (repository,) = client("ecr").describe_repositories()["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
-
-
-def test_a_second_run_repairs_the_bucket_and_keeps_the_state(
-    account: dict[str, Any], client: Callable[[str], Any]
-) -> None:
-    set_up_account()
-    s3 = client("s3")
     state = s3.get_object(Bucket=BUCKET, Key="shared/terraform.tfstate")["Body"].read()
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
     assert set_up_account(return_state=True).is_completed()  # type: ignore[call-overload]

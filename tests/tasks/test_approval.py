@@ -10,6 +10,7 @@ import pytest
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Suspended
 
@@ -52,7 +53,10 @@ def _fresh(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answer(*given: dict[str, Any]) -> threading.Thread:
-    """People who wait for the questions and answer them through the API, as the UI does."""
+    """People who wait for the questions and answer them through the API, as the UI does.
+
+    A run is paused a moment before its form is there: until then the server does not take an answer.
+    """
 
     def look() -> None:
         answered: set[str | None] = set()
@@ -62,8 +66,8 @@ def answer(*given: dict[str, Any]) -> threading.Thread:
                 for run in client.read_flow_runs(flow_run_filter=PAUSED):
                     key = run.state.state_details.pause_key if run.state else None
                     if key not in answered:
-                        client.resume_flow_run(run.id, run_input=given[len(answered)])
-                        answered.add(key)
+                        taken = client.resume_flow_run(run.id, run_input=given[len(answered)])
+                        answered |= {key} if taken.status == SetStateStatus.ACCEPT else set()
                 time.sleep(0.2)
 
     person = threading.Thread(target=look)
