@@ -21,7 +21,7 @@ from lab.postgres import SUPERUSER, Cluster
 from tests.orchestrated import ENDED, Api, register, running_server, running_worker
 
 DEPLOYMENT = "watch-refresh/dev"  # it lasts as long as the instance refresh that it watches
-PAUSE_SECONDS = 6 * 3600  # of AWS's, in the middle of that refresh: long enough for twenty runs to begin
+PAUSE_SECONDS = 4 * 3600  # of AWS's, in the middle of that refresh: long enough for twenty runs to begin
 RUNS, AT_ONCE = 200, 20
 LIMITED, LIMIT = 30, 5
 PAGE = 200
