@@ -51,7 +51,7 @@ def main() -> None:
         }
         figures["way_back"] = _told("a bad release that is noticed", lambda: way_back(lab, clients))
         fresh_stack(lab, clients, 2)
-        figures["runs"] = _told("200 runs that are due at once", lambda: runs.measure(lab))
+        figures["runs"] = _told("many runs that are due at once", lambda: runs.measure(lab))
         figures["costs"] = _told("cost reviews of generated accounts", lambda: costs.measure(lab, clients))
     RESULT.write_text(json.dumps(figures, indent=2))
     print(f"{json.dumps(figures, indent=2)}\n{RESULT.relative_to(ROOT)}")

@@ -1,6 +1,6 @@
 """Runs that are due at once, on one machine: how many wait, run, end; that none is lost, and none is carried out twice.
 
-`python -m tests.bench.runs [RUNS [LIMITED [embedded|postgresql]]]` measures this alone.
+`python -m tests.bench.runs [embedded|postgresql [RUNS [LIMITED]]]` measures this alone.
 """
 
 import json
@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,8 @@ from tests.orchestrated import ENDED, Api, register, running_server, running_wor
 
 DEPLOYMENT = "watch-refresh/dev"  # it lasts as long as the instance refresh that it watches
 PAUSE_SECONDS = 4 * 3600  # of AWS's, in the middle of that refresh: long enough for twenty runs to begin
-RUNS, AT_ONCE = 200, 20
+RUNS = {"embedded": 50, "postgresql": 200}
+AT_ONCE = {"embedded": 5, "postgresql": 20}  # what SQLite bears, and what one machine should
 LIMITED, LIMIT = 30, 5
 PAGE = 200
 LONGEST_SECONDS = 3600
@@ -30,6 +31,7 @@ NO_SCHEDULES = {"PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false"}
 
 
 def measure_on(name: str, lab: dict[str, Any], runs: int, limited: int) -> dict[str, Any] | str:
+    at_once = AT_ONCE[name]
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         settings = stack.enter_context(SERVERS[name]())
@@ -39,9 +41,9 @@ def measure_on(name: str, lab: dict[str, Any], runs: int, limited: int) -> dict[
         register(server)
         begin_refresh(lab)
         api, environment = Api(server), {**server, **lab["env"]}
-        found = {f"{runs}_due_at_once": due_at_once(api, environment, runs)}
+        found = {f"{runs}_due_at_once": due_at_once(api, environment, runs, at_once)}
         limit(server, api, LIMIT)
-        return found | {f"{limited}_with_a_limit_of_{LIMIT}": due_at_once(api, environment, limited)}
+        return found | {f"{limited}_with_a_limit_of_{LIMIT}": due_at_once(api, environment, limited, at_once)}
 
 
 def begin_refresh(lab: dict[str, Any]) -> None:
@@ -71,14 +73,12 @@ def postgresql() -> Iterator[dict[str, str] | None]:
 SERVERS = {"embedded": embedded, "postgresql": postgresql}
 
 
-def measure(
-    lab: dict[str, Any], runs: int = RUNS, limited: int = LIMITED, servers: Sequence[str] = tuple(SERVERS)
-) -> dict[str, Any]:
+def measure(lab: dict[str, Any]) -> dict[str, Any]:
     """By what the Prefect server keeps its runs in. Needs a stack in the lab."""
-    return {name: measure_on(name, lab, runs, limited) for name in servers}
+    return {name: measure_on(name, lab, RUNS[name], LIMITED) for name in SERVERS}
 
 
-def due_at_once(api: Api, environment: Mapping[str, str], count: int) -> dict[str, Any]:
+def due_at_once(api: Api, environment: Mapping[str, str], count: int, at_once: int) -> dict[str, Any]:
     """All are there before the worker is; then it takes as many at once as it may."""
     deployment = api.get(f"/deployments/name/{DEPLOYMENT}")["id"]
     due = datetime.now(UTC) + timedelta(seconds=1)
@@ -88,7 +88,7 @@ def due_at_once(api: Api, environment: Mapping[str, str], count: int) -> dict[st
         for _ in range(count)
     }
     began = time.monotonic()
-    with running_worker(environment, AT_ONCE):
+    with running_worker(environment, at_once):
         most = wait_until_all_ended(api, mine, began)
     ended = read_all(api, mine)
     reports = count_reports(api, mine)
@@ -146,13 +146,12 @@ def seconds_between(due: datetime, begun: str) -> float:
     return round((datetime.fromisoformat(begun) - due).total_seconds(), 1)
 
 
-def main(runs: str = str(RUNS), limited: str = str(LIMITED), *servers: str) -> None:
+def main(name: str = "postgresql", runs: str = "", limited: str = str(LIMITED)) -> None:
     from tests.bench.__main__ import client_factory, fresh_stack, own_lab  # noqa: PLC0415 - it imports this module
 
     with own_lab() as lab:
-        for name in servers or SERVERS:
-            fresh_stack(lab, client_factory(), 2)
-            print(json.dumps(measure(lab, int(runs), int(limited), [name]), indent=2), flush=True)
+        fresh_stack(lab, client_factory(), 2)
+        print(json.dumps(measure_on(name, lab, int(runs or RUNS[name]), int(limited)), indent=2))
 
 
 if __name__ == "__main__":
