@@ -20,7 +20,7 @@ def act(lab: Lab, backend: Any, alarm: Any, before: str) -> None:
     """Scaling policies follow the state by themselves: lab.scaling_policies."""
     if not alarm.actions_enabled:
         return
-    if is_muted(backend, alarm):
+    if is_muted(backend, alarm.name):
         mute_action(backend, alarm, before)
         return
     message = json.dumps(message_of(backend, alarm, before))

@@ -60,8 +60,8 @@ def install(clock: Clock) -> None:
     operation(CloudWatchResponse, "DeleteAlarmMuteRule")(delete)
 
 
-def is_muted(backend: Any, alarm: Any) -> bool:
-    return any(_mutes(rule, alarm.name) for rule in backend.mute_rules.values())
+def is_muted(backend: Any, name: str) -> bool:
+    return any(rule.status == "ACTIVE" and name in rule.alarms for rule in backend.mute_rules.values())
 
 
 def mute_action(backend: Any, alarm: Any, before: str) -> None:
@@ -73,8 +73,7 @@ def take_unmuted(backend: Any) -> list[tuple[Any, str]]:
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-mute-rules-behaviour.html
     """
-    rules = backend.mute_rules.values()
-    over = [name for name in list(backend.muted_actions) if not any(_mutes(rule, name) for rule in rules)]
+    over = [name for name in list(backend.muted_actions) if not is_muted(backend, name)]
     ended = [(backend.alarms.get(name), *backend.muted_actions.pop(name)) for name in over]
     return [(alarm, before) for alarm, before, state in ended if alarm and alarm.state_value == state]
 
@@ -127,10 +126,6 @@ def delete(response: Any) -> dict[str, Any]:
     """Its alarms are unmuted at the next step of the control loop."""
     response.cloudwatch_backend.mute_rules.pop(response._get_param("AlarmMuteRuleName"), None)
     return {}
-
-
-def _mutes(rule: MuteRule, name: str) -> bool:
-    return rule.status == "ACTIVE" and name in rule.alarms
 
 
 def _summary(rule: MuteRule) -> dict[str, Any]:

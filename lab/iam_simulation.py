@@ -52,20 +52,20 @@ def boundary_of(backend: Any, entity: Any) -> list[Statement] | None:
 
 
 def result(statements: list[Statement], boundary: list[Statement] | None, action: str, resource: str) -> dict[str, Any]:
-    decision = decide(statements, action, resource)
-    told: dict[str, Any] = {"EvalActionName": action, "EvalResourceName": resource, "MatchedStatements": []}
-    if boundary is not None:
-        inside = decide(boundary, action, resource) == "allowed"
-        told["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": inside}
-        decision = decision if inside or decision == "explicitDeny" else "implicitDeny"
     about = [one for one in statements if concerns(one, action, resource)]
     missing = {key for one in about for keys in one.get("Condition", {}).values() for key in keys}
+    decision = decide(about)
+    told: dict[str, Any] = {"EvalActionName": action, "EvalResourceName": resource}
+    if boundary is not None:
+        inside = decide(one for one in boundary if concerns(one, action, resource)) == "allowed"
+        told["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": inside}
+        decision = decision if inside or decision == "explicitDeny" else "implicitDeny"
     return {**told, "EvalDecision": decision, "MissingContextValues": sorted(missing)}
 
 
-def decide(statements: Iterable[Statement], action: str, resource: str) -> str:
+def decide(about: Iterable[Statement]) -> str:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
-    effects = {one["Effect"] for one in statements if concerns(one, action, resource) and not one.get("Condition")}
+    effects = {one["Effect"] for one in about if not one.get("Condition")}
     return "explicitDeny" if "Deny" in effects else "allowed" if "Allow" in effects else "implicitDeny"
 
 

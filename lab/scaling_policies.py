@@ -160,7 +160,7 @@ def _ringing(policy: Any) -> list[Any]:
     mine = [
         one
         for one in backend.alarms.values()
-        if one.actions_enabled and policy.arn in one.alarm_actions and not is_muted(backend, one)
+        if one.actions_enabled and policy.arn in one.alarm_actions and not is_muted(backend, one.name)
     ]
     ringing = [one for one in mine if one.state_value == "ALARM"]
     # Scaling out wins over scaling in.

@@ -15,7 +15,7 @@ R = TypeVar("R")
 PROBE_RETRIES = 2
 ACTION_RETRIES = 2
 RETRY_DELAY_SECONDS = 3
-ACTIONS: set[Callable[..., Any]] = set()
+ACTIONS: set[Callable[..., Any]] = set()  # the functions behind them, for whoever asks of a task which kind it is
 
 
 def probe(look: Callable[P, R]) -> Task[P, R]:
