@@ -2,8 +2,6 @@
 
 import base64
 import itertools
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from lab.postgres import SUPERUSER, Cluster
 from tasks.environment import PROJECT, Environment
 from tasks.postgres import Address
 from tasks.residue_kinds import EXPIRES_AT, FLOW, RUN_ID
-from tests.stack import NAME, ROOT
+from tests.stack import NAME, ROOT, push_release
 
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 VERSION = "1.0.0"
@@ -116,9 +114,7 @@ class Production:
 
     def _push(self) -> str:
         self.client("ecr").create_repository(repositoryName=PROJECT)
-        command = [sys.executable, "-m", "lab", "--home", self.lab["home"], "push", str(ROOT), "--repository", PROJECT]
-        command += ["--tag", VERSION, "--target", "app", "--build-arg", f"VERSION={VERSION}"]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
+        return push_release(self.client("ecr"), ROOT, VERSION)
 
     def _create_template(self, image: str, secret: str) -> str:
         """What Terraform's module ec2 renders, without what an instance here does not run."""

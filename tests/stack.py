@@ -48,10 +48,8 @@ class Stack:
     def push(self, version: str, behaviour: str = "good", **labels: str) -> str:
         """Push a release; its digest."""
         if version not in self.images:
-            arguments = {"VERSION": version, "BEHAVIOUR": behaviour, **labels}
-            image = build(self.source, dockerfile=self.source / "Dockerfile", target="app", build_args=arguments)
-            uri = push(self.clients("ecr"), PROJECT, version, image)
-            self.images[version] = f"{uri}@{image.manifest.digest}"
+            ecr = self.clients("ecr")
+            self.images[version] = push_release(ecr, self.source, version, BEHAVIOUR=behaviour, **labels)
         return self.images[version].partition("@")[2]
 
     def group(self) -> dict[str, Any]:
@@ -111,6 +109,13 @@ class Stack:
                 return
             time.sleep(0.1)
         raise TimeoutError(f"the stack does not serve after {SERVING_SECONDS} s: {states}")
+
+
+def push_release(ecr: Any, source: Path, version: str, **arguments: str) -> str:
+    """As `docker build` and `docker push`: repository@digest."""
+    build_args = {"VERSION": version, **arguments}
+    image = build(source, dockerfile=source / "Dockerfile", target="app", build_args=build_args)
+    return f"{push(ecr, PROJECT, version, image)}@{image.manifest.digest}"
 
 
 def build_stack(

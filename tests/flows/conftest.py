@@ -1,7 +1,5 @@
 """A fresh environment for each flow test, and one that Terraform built, because that takes 110 seconds, for all."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +14,10 @@ from flows.set_up_account import set_up_account
 from flows.set_up_certificate import set_up_certificate
 from flows.snapshot_database import snapshot_database
 from tasks import aws, waiting
-from tasks.environment import PROJECT
 from tests import killing
 from tests.backed_up import BackedUp
 from tests.running import running_lab
-from tests.stack import LIGHT, ROOT, Stack, build_stack
+from tests.stack import LIGHT, Stack, build_stack, push_release
 from tests.storm import Storm, brewing
 
 # At 400 a request to a restored application has no second to be answered in, where the machine is busy.
@@ -72,10 +69,7 @@ def build(home: Path, prefect_server: str, release: Path) -> Iterator[dict[str, 
         with reaching(lab["env"]):
             set_up_account()
             set_up_certificate()
-            push = [sys.executable, "-m", "lab", "--home", str(home), "push", str(release), "--repository", PROJECT]
-            push += ["--tag", "1.0.0", "--target", "app", "--build-arg", "VERSION=1.0.0"]
-            pushed = subprocess.run(push, cwd=ROOT, check=True, capture_output=True, text=True)
-            image = pushed.stdout.split()[-1].partition("@")[2]
+            image = push_release(aws.client("ecr"), release, "1.0.0").partition("@")[2]
             state = deploy_infrastructure("dev", image, return_state=True)  # type: ignore[call-overload]
         yield {"image": image, "state": state, "env": lab["env"], "prefect": prefect_server, "home": str(home)}
 

@@ -1,7 +1,5 @@
 """Code, state and cloud agree behind every change that does not go through Terraform: a plan has nothing to do."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +12,7 @@ from flows.patch_instances import patch_instances
 from flows.rollback_application import rollback_application
 from tasks import aws
 from tasks.environment import PROJECT
-from tests.stack import LIGHT, ROOT
+from tests.stack import LIGHT, push_release
 
 pytestmark = pytest.mark.lab
 
@@ -22,10 +20,7 @@ pytestmark = pytest.mark.lab
 @pytest.fixture
 def releases(built: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Release 2.0.0 beside the one that runs; afterwards that one runs again, on the newest machine image."""
-    command = [sys.executable, "-m", "lab", "--home", built["home"], "push", str(LIGHT), "--repository", PROJECT]
-    command += ["--tag", "2.0.0", "--target", "app", "--build-arg", "VERSION=2.0.0"]
-    pushed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    yield {"1.0.0": built["image"], "2.0.0": pushed.split()[-1].partition("@")[2]}
+    yield {"1.0.0": built["image"], "2.0.0": push_release(aws.client("ecr"), LIGHT, "2.0.0").partition("@")[2]}
 
 
 def served() -> str:

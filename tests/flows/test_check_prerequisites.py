@@ -4,13 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 
 from flows.check_prerequisites import check_prerequisites
-from tasks import aws
 from tasks.permissions import EVERYDAY, actions
 from tasks.terraform import state_bucket
+from tests.signed_in import become
 
 ROLE = "arn:aws:iam::123456789012:role/team/operator"
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}]}
@@ -27,12 +26,7 @@ def sign_in(account: dict[str, Any], client: Callable[[str], Any], monkeypatch: 
         iam.create_role(RoleName="operator", Path="/team/", AssumeRolePolicyDocument=json.dumps(TRUST))
         document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
         iam.put_role_policy(RoleName="operator", PolicyName="may", PolicyDocument=document)
-        given = client("sts").assume_role(RoleArn=ROLE, RoleSessionName="ann")["Credentials"]
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", given["AccessKeyId"])
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given["SecretAccessKey"])
-        monkeypatch.setenv("AWS_SESSION_TOKEN", given["SessionToken"])
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-        aws._client.cache_clear()
+        become(client("sts"), ROLE, "ann", monkeypatch)
 
     return sign_in
 

@@ -1,7 +1,5 @@
 """Drills of the database in an environment that Terraform built, with the application itself: somebody deletes rows."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -30,7 +28,7 @@ from tests.drilling import (
     sabotaged,
     situation,
 )
-from tests.stack import ROOT
+from tests.stack import ROOT, push_release
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1500)]
 
@@ -38,9 +36,7 @@ pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1500)]
 @pytest.fixture(scope="module")
 def items(built: dict[str, Any]) -> Iterator[list[tuple[Any, ...]]]:
     """The application itself in place of the small release, and some items."""
-    command = [sys.executable, "-m", "lab", "--home", built["home"], "push", str(ROOT), "--repository", PROJECT]
-    command += ["--tag", "drilled", "--target", "app", "--build-arg", "VERSION=drilled"]
-    pushed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
+    pushed = push_release(aws.client("ecr"), ROOT, "drilled")
     how: dict[str, Any] = {"batch_percentage": 100, "bake_minutes": 0, "return_state": True}
     assert deploy_application("dev", pushed.partition("@")[2], **how).is_completed()
     assert set_up_verifier("dev", return_state=True).is_completed()  # type: ignore[call-overload]

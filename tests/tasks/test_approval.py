@@ -15,9 +15,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Suspended
 
 from deployments import approve
-from tasks import approval, aws, expired_approvals, grant
+from tasks import approval, expired_approvals, grant
 from tasks.errors import NotApproved
 from tasks.procedure import procedure
+from tests.signed_in import become
 
 PLAN = "abc123abc123"
 PAUSED = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.PAUSED]}}})
@@ -174,17 +175,7 @@ def test_one_person_is_not_two(answers: list[dict[str, Any]], told: str) -> None
 def sign_in(account: dict[str, Any], client: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Whoever calls AWS from now on is that session of one role."""
     role = client("iam").create_role(RoleName="operator", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-
-    def become(name: str) -> None:
-        found = client("sts").assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", found["AccessKeyId"])
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", found["SecretAccessKey"])
-        monkeypatch.setenv("AWS_SESSION_TOKEN", found["SessionToken"])
-        aws.boto3.setup_default_session()
-        aws._client.cache_clear()
-
-    yield become
-    aws.boto3.DEFAULT_SESSION = None
+    return lambda name: become(client("sts"), role, name, monkeypatch)
 
 
 def approve_beforehand(name: str) -> int:
