@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from moto.core.base_backend import BaseBackend
 from moto.core.common_models import BaseModel
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
@@ -77,3 +78,8 @@ def keep_no_dead_models() -> None:
         return object.__new__(cls)
 
     BaseModel.__new__ = staticmethod(new)
+
+
+def make_nothing_anew_at_reset() -> None:
+    """moto makes each of its backends anew and then drops it: half a second. The first to ask for one makes it."""
+    BaseBackend.reset = lambda _: None

@@ -1,5 +1,6 @@
 """IAM: the credential report as AWS writes it, simulated policies, and AWS's own policies loaded once."""
 
+import pickle
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -114,4 +115,13 @@ def _stamp(moment: datetime) -> str:
 
 def init_aws_policies(original: Method, self: IAMBackend) -> list[AWSManagedPolicy]:
     """AWS's 1500 policies for the one partition that the lab has; moto reads them for six, at each reset."""
-    return original(self) if self.region_name == "aws" else []
+    return pickle.loads(_read_aws_policies(original, self)) if self.region_name == "aws" else []  # noqa: S301 - our own
+
+
+_read: dict[str, bytes] = {}
+
+
+def _read_aws_policies(original: Method, backend: IAMBackend) -> bytes:
+    if backend.account_id not in _read:
+        _read[backend.account_id] = pickle.dumps(original(backend))
+    return _read[backend.account_id]

@@ -185,6 +185,7 @@ def open_lab(home: Path, speed: float) -> tuple[Lab, socket.socket]:
     lab = Lab(home, f"http://{address}:{API_PORT}", Clock(speed), network)
     lab.parts.extend(build_parts(lab))
     extend.keep_no_dead_models()
+    extend.make_nothing_anew_at_reset()
     extend.refuse_unknown_operations()
     for part in lab.parts:
         part.install()
