@@ -2,17 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
-from botocore.config import Config
 
 from tests.orchestrated import register, running_server
-from tests.running import running_lab
+from tests.running import clients_of, running_lab
 
 SPEED = 50.0
 PROJECT = Path(__file__).parents[1]
@@ -78,14 +75,7 @@ def fresh_lab(lab: dict[str, Any], call_tool: Callable[..., Any], monkeypatch: p
 @pytest.fixture
 def client(fresh_lab: dict[str, Any]) -> Callable[..., Any]:
     """`client("rds")`: a boto3 client that asks once, so that a test sees what the lab answered."""
-
-    session = boto3.session.Session()  # boto3's default session would remember another lab's address
-
-    @cache
-    def make(service: str, **config: Any) -> Any:
-        return session.client(service, config=Config(retries={"total_max_attempts": 1}, **config))
-
-    return make
+    return clients_of(fresh_lab)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
-import boto3
 import httpx
-from botocore.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.running import clients_of
 
 PORT = 5000
 LISTEN_SECONDS = 20
@@ -177,9 +177,7 @@ class Stack:
 def fresh_clients(lab: dict[str, Any]) -> Callable[..., Any]:
     """A lab with nothing in it, and its boto3 clients, for the tests of a whole module."""
     httpx.post(f"{lab['url']}/lab/reset", timeout=60).raise_for_status()
-    session = boto3.session.Session("testing", "testing", region_name=lab["env"]["AWS_REGION"])
-    once = Config(retries={"total_max_attempts": 1})
-    return lambda service: session.client(service, endpoint_url=lab["url"], config=once)
+    return clients_of(lab)
 
 
 def is_open(host: str, port: int) -> bool:

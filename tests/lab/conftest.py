@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from tests.running import running_lab
+from tests.running import clients_of, running_lab
 
 SPEED = 200.0
 
@@ -20,13 +18,7 @@ def quick_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, An
 
 @pytest.fixture(scope="module")
 def quick_client(quick_lab: dict[str, Any]) -> Callable[..., Any]:
-    session = boto3.session.Session(
-        aws_access_key_id=quick_lab["env"]["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=quick_lab["env"]["AWS_SECRET_ACCESS_KEY"],
-        region_name=quick_lab["env"]["AWS_REGION"],
-    )
-    settings = Config(retries={"total_max_attempts": 1})
-    return lambda service, **more: session.client(service, endpoint_url=quick_lab["url"], config=settings, **more)
+    return clients_of(quick_lab)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What the Auto Scaling tests share: a launch template, a group, and waiting for what it becomes."""
 
-import functools
 import itertools
 import json
 import time
@@ -17,7 +16,7 @@ class Account:
     """What all groups of a test module share: an account that was emptied once, as that takes moto seconds."""
 
     def __init__(self, lab: dict[str, Any]) -> None:
-        self.client = functools.cache(fresh_clients(lab))
+        self.client = fresh_clients(lab)
         self.ami = self.client("ssm").get_parameter(Name=AMI_PARAMETER)["Parameter"]["Value"]
         subnets = self.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
         self.subnets = [one["SubnetId"] for one in subnets["Subnets"]]

@@ -20,6 +20,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from lab.processes import MARK, spawn, stop
+from tests.running import clients_of
 
 PROJECT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -104,7 +105,7 @@ class TestRunningLab:
 
     def test_reset_forgets_what_was_made_and_keeps_the_lab(self, home: Path) -> None:
         before = ready(home)
-        s3 = client_of(before, "s3")
+        s3 = clients_of(before)("s3")
         s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
         assert run_lab(home, "reset").returncode == 0
         assert s3.list_buckets()["Buckets"] == []
@@ -133,11 +134,11 @@ class TestLife:
         run_lab(other, "up")
         try:
             assert ready(home)["url"] != ready(other)["url"]
-            client_of(ready(home), "sns").create_topic(Name="mine")
-            assert client_of(ready(other), "sns").list_topics()["Topics"] == []
+            clients_of(ready(home))("sns").create_topic(Name="mine")
+            assert clients_of(ready(other))("sns").list_topics()["Topics"] == []
         finally:
             run_lab(other, "down")
-        assert client_of(ready(home), "sns").list_topics()["Topics"]
+        assert clients_of(ready(home))("sns").list_topics()["Topics"]
 
     def test_foreground_stays_until_interrupted_and_shows_the_log(self, home: Path) -> None:
         command = [sys.executable, "-m", "lab", "--home", str(home), "up", "--foreground"]
@@ -159,7 +160,7 @@ class TestLife:
         try:
             assert run_lab(folder / "lab", "up", prefix=become, python=python).stderr == ""
             assert psutil.Process(ready(folder / "lab")["pid"]).uids().real == NOBODY
-            assert client_of(ready(folder / "lab"), "sts").get_caller_identity()["Account"] == "123456789012"
+            assert clients_of(ready(folder / "lab"))("sts").get_caller_identity()["Account"] == "123456789012"
             assert run_lab(folder / "lab", "down", prefix=become, python=python).returncode == 0
             assert not (folder / "lab").exists()
         finally:
@@ -436,10 +437,3 @@ class TestReset:
 
         sizes = [fill_and_empty() for _ in range(5)]
         assert sizes[4] - sizes[1] < 80_000_000, sizes
-
-
-def client_of(lab: dict[str, Any], service: str) -> Any:
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    return boto3.session.Session().client(
-        service, endpoint_url=lab["url"], region_name=lab["env"]["AWS_REGION"], **keys
-    )
