@@ -23,7 +23,7 @@ $(VENV)/.ready: requirements.lock
 	  || { echo "This needs Python 3.11 or 3.12; '$(PYTHON)' is $$($(PYTHON) -V 2>&1 || true). Install one and run: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing. Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
-	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r requirements.lock
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) --require-hashes -r requirements.lock
 	@touch $@
 
 setup: $(VENV)/.ready
