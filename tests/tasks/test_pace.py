@@ -28,16 +28,19 @@ def slow(session: connection, seconds: float) -> Iterator[None]:
     """The process that serves this session gets next to no time, for so long."""
     server = session.info.backend_pid
     ends = time.monotonic() + seconds
+    held = threading.Event()
 
     def hold() -> None:
         while time.monotonic() < ends:
             os.kill(server, signal.SIGSTOP)
+            held.set()
             time.sleep(0.2)
             os.kill(server, signal.SIGCONT)
             time.sleep(0.0005)
 
     thread = threading.Thread(target=hold)
     thread.start()
+    held.wait()
     try:
         yield
     finally:
