@@ -25,6 +25,7 @@ COLUMNS = (
 )
 NO_KEY = ["false", "N/A", "N/A", "N/A", "N/A"]
 NO_CERTIFICATES = ["false", "N/A", "false", "N/A"]
+_aws_policies: dict[str, bytes] = {}  # by account
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,10 @@ def _stamp(moment: datetime) -> str:
 
 
 def init_aws_policies(original: Method, self: IAMBackend) -> list[AWSManagedPolicy]:
-    """AWS's 1500 policies for the one partition that the lab has; moto reads them for six, at each reset."""
-    return pickle.loads(_read_aws_policies(original, self)) if self.region_name == "aws" else []  # noqa: S301 - our own
-
-
-_read: dict[str, bytes] = {}
-
-
-def _read_aws_policies(original: Method, backend: IAMBackend) -> bytes:
-    if backend.account_id not in _read:
-        _read[backend.account_id] = pickle.dumps(original(backend))
-    return _read[backend.account_id]
+    """AWS's 1500 policies for the one partition that the lab has, read once; moto reads them for six, at each reset."""
+    if self.region_name != "aws":
+        return []
+    if self.account_id not in _aws_policies:
+        _aws_policies[self.account_id] = pickle.dumps(original(self))
+    policies: list[AWSManagedPolicy] = pickle.loads(_aws_policies[self.account_id])  # noqa: S301 - our own
+    return policies

@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
-from botocore.config import Config
 from prefect import get_client
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from lab.load import Load
 from tests.bench import application, content, costs, runs
-from tests.running import running_lab
+from tests.running import clients_of, running_lab
 from tests.stack import Stack, build_stack, publish_ami
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +34,7 @@ def main() -> None:
     figures["application"] = _told("application beside pgbench", application.measure)
     figures["content"] = _told("every row of two databases, compared", content.measure)
     with own_lab() as lab, prefect():
-        clients = client_factory()
+        clients = clients_of(lab)
         figures["rollout_under_load"] = {
             str(rate): _told(f"rollout at {rate} requests/s", lambda rate=rate: rollout_under_load(lab, clients, rate))
             for rate in RATES
@@ -133,14 +131,6 @@ def fresh_stack(lab: dict[str, Any], clients: Callable[[str], Any], size: int) -
 
 def counts(lab: dict[str, Any]) -> dict[str, int]:
     return dict(httpx.get(f"{lab['url']}/lab/counts", timeout=30).json())
-
-
-def client_factory() -> Callable[[str], Any]:
-    session = boto3.session.Session()
-    made: dict[str, Any] = {}
-    return lambda service: made.setdefault(
-        service, session.client(service, config=Config(retries={"mode": "standard", "max_attempts": 3}))
-    )
 
 
 @contextlib.contextmanager

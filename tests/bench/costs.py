@@ -16,6 +16,7 @@ from tests import account as known
 from tests.account import noisy, series
 from tests.anomalous import UNSEEN, judge
 from tests.carried_out import carry_out, dollars_a_month
+from tests.running import clients_of
 from tests.waste import Waste
 
 ACCOUNTS = 40
@@ -130,7 +131,7 @@ def paid(call_tool: Callable[..., Any]) -> int:
 
 
 if __name__ == "__main__":
-    from tests.bench.__main__ import client_factory, own_lab, prefect
+    from tests.bench.__main__ import own_lab, prefect
 
     with own_lab() as started, prefect():
-        print(json.dumps(measure(started, client_factory()), indent=2))
+        print(json.dumps(measure(started, clients_of(started)), indent=2))

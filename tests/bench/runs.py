@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 
 from lab.postgres import SUPERUSER, Cluster
 from tests.orchestrated import ENDED, Api, register, running_server, running_worker
+from tests.running import clients_of
 
 DEPLOYMENT = "watch-refresh/dev"  # it lasts as long as the instance refresh that it watches
 PAUSE_SECONDS = 4 * 3600  # of AWS's, in the middle of that refresh: long enough for twenty runs to begin
@@ -47,7 +47,7 @@ def measure_on(name: str, lab: dict[str, Any], runs: int, limited: int) -> dict[
 
 
 def begin_refresh(lab: dict[str, Any]) -> None:
-    autoscaling = boto3.client("autoscaling", endpoint_url=lab["url"])
+    autoscaling = clients_of(lab)("autoscaling")
     (group,) = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
     pause = {"CheckpointPercentages": [50, 100], "CheckpointDelay": PAUSE_SECONDS}
     autoscaling.start_instance_refresh(AutoScalingGroupName=group["AutoScalingGroupName"], Preferences=pause)
@@ -147,10 +147,10 @@ def seconds_between(due: datetime, begun: str) -> float:
 
 
 def main(name: str = "postgresql", runs: str = "", limited: str = str(LIMITED)) -> None:
-    from tests.bench.__main__ import client_factory, fresh_stack, own_lab  # noqa: PLC0415 - it imports this module
+    from tests.bench.__main__ import fresh_stack, own_lab  # noqa: PLC0415 - it imports this module
 
     with own_lab() as lab:
-        fresh_stack(lab, client_factory(), 2)
+        fresh_stack(lab, clients_of(lab), 2)
         print(json.dumps(measure_on(name, lab, int(runs or RUNS[name]), int(limited)), indent=2))
 
 
