@@ -15,7 +15,8 @@ from lab.postgres_binaries import give_away
 SEGMENT = re.compile(r"[0-9A-F]{24}")
 # A commit of its own: recovery to a moment needs one behind it to stop at.
 MARK = "SELECT now() FROM pg_logical_emit_message(true, 'lab', 'mark')"
-CLOSE_SEGMENT = "SELECT pg_walfile_name(pg_current_wal_insert_lsn()), pg_switch_wal()"
+# Of the segment that was closed, also where another has closed it a moment ago and there is nothing to close.
+CLOSE_SEGMENT = "SELECT pg_walfile_name(pg_switch_wal() - 1)"
 
 
 class Kept:
@@ -58,7 +59,7 @@ def mark(cluster: Cluster) -> tuple[datetime.datetime, str]:
             cursor.execute(MARK)
             [(now,)] = cursor.fetchall()
             cursor.execute(CLOSE_SEGMENT)
-            [(segment, _)] = cursor.fetchall()
+            [(segment,)] = cursor.fetchall()
     except psycopg2.Error as error:
         raise ClusterFailedError(f"the log can't be closed: {error}") from error
     moment = now.astimezone(datetime.UTC).replace(tzinfo=None)

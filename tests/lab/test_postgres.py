@@ -89,6 +89,13 @@ def test_a_base_backup_is_a_cluster_that_starts() -> None:
             copy.stop()
 
 
+def test_the_log_that_another_has_just_closed_is_told_and_not_the_one_that_is_open() -> None:
+    with Cluster.temporary() as pg:
+        closed = pg.query(base_backup.CLOSE_SEGMENT)
+        assert pg.query(base_backup.CLOSE_SEGMENT) == closed
+        assert pg.query("SELECT pg_walfile_name(pg_current_wal_insert_lsn())") > closed
+
+
 def test_the_server_ends_when_its_owner_is_killed() -> None:
     owner = subprocess.Popen([sys.executable, "-c", PROGRAM, "wait"], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
