@@ -1,5 +1,6 @@
 """Prefect's pages in a real browser, by what a person reads on them."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 PATIENCE_MILLISECONDS = 120_000  # of a busy machine
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SUBMITTED = re.compile(r"/(create_flow_run|resume)$")
+ATTEMPTS, LOCKED = 5, 503
 SIZE = {"width": 1200, "height": 960}
 
 
@@ -46,7 +49,12 @@ class Ui:
         self._field(field).get_by_role("switch").click()
 
     def submit(self) -> None:
-        self.page.get_by_role("button", name="Submit").click()
+        """Again while SQLite is locked: that is a 503, which the page tells as "Oops"."""
+        for _ in range(ATTEMPTS):
+            with self.page.expect_response(SUBMITTED) as answer:
+                self.page.get_by_role("button", name="Submit").click()
+            if answer.value.status != LOCKED:
+                break
 
     def is_told(self, text: str) -> None:
         expect(self.page.get_by_text(text).first).to_be_visible()
