@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import psutil
@@ -140,9 +141,12 @@ def test_a_killed_primary_of_a_multi_az_instance_fails_over_by_itself(
 
 
 def test_a_new_password_is_applied_a_little_later(rds: Any, created: list[str]) -> None:
-    answer = rds.modify_db_instance(DBInstanceIdentifier="standby", MasterUserPassword="second-password")
-    assert answer["DBInstance"]["PendingModifiedValues"] == {"MasterUserPassword": "****"}
-    assert ask(rds, "standby", "SELECT 1", password=PASSWORD) == [(1,)]
+    with closing(connect(rds, "standby")) as first:
+        first.autocommit = False
+        first.cursor().execute("ALTER ROLE postgres CONNECTION LIMIT -1")  # until it is closed, the role stays as it is
+        answer = rds.modify_db_instance(DBInstanceIdentifier="standby", MasterUserPassword="second-password")
+        assert answer["DBInstance"]["PendingModifiedValues"] == {"MasterUserPassword": "****"}
+        assert ask(rds, "standby", "SELECT 1", password=PASSWORD) == [(1,)]
     assert statuses_until(rds, "standby", "available")[-2:] == ["resetting-master-credentials", "available"]
     assert describe(rds, "standby")["PendingModifiedValues"] == {}
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
