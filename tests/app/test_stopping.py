@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psutil
 from psycopg2.extensions import connection
 
 from tests.app.serving import Service, eventually
@@ -13,6 +14,13 @@ def in_flight(database: connection) -> int:
     with database.cursor() as sql:
         sql.execute("select count(*) from pg_locks where relation = 'items'::regclass and not granted")
         return int(sql.fetchall()[0][0])
+
+
+def accepted(service: Service) -> int:
+    """Connections taken from the kernel's queue: the others are reset when the worker stops listening."""
+    (worker,) = psutil.Process(service.process.pid).children()
+    port = httpx.URL(service.url).port
+    return len([each for each in worker.net_connections() if each.laddr.port == port and each.raddr])
 
 
 def test_a_graceful_stop_loses_neither_requests_in_flight_nor_waiting_ones(
@@ -28,7 +36,7 @@ def test_a_graceful_stop_loses_neither_requests_in_flight_nor_waiting_ones(
         with database.cursor() as sql:
             sql.execute("begin; lock table items in access exclusive mode")
             answers = [crowd.submit(post, number) for number in range(10)]
-            eventually(lambda: in_flight(database) == 6)
+            eventually(lambda: in_flight(database) == 6 and accepted(service) == 10)
             service.process.send_signal(signal.SIGTERM)
             eventually(lambda: any("Handling signal: term" in line["msg"] for line in service.lines()))
             assert not any(answer.done() for answer in answers)
