@@ -14,13 +14,14 @@ from tests.app.serving import eventually
 
 
 @pytest.fixture
-def crowded(start: Callable[..., Flask], url: str) -> Callable[..., FlaskClient]:
-    """Clients of an application with two connections."""
+def crowded(start: Callable[..., Flask], url: str, database: connection) -> Callable[..., FlaskClient]:
+    """Clients of an application with two connections, both free: its heartbeat, which needs one, was written."""
 
     def create(wait_s: str) -> FlaskClient:
         limits = {"DB_POOL_MIN_CONN": "1", "DB_POOL_MAX_CONN": "2", "DB_POOL_WAIT_S": wait_s}
         client = start(DATABASE_URL=url, **limits).test_client()
         eventually(lambda: client.get("/ready").status_code == 200)
+        eventually(lambda: beats(database) and taken(client) == 0)
         return client
 
     return create
@@ -58,7 +59,7 @@ def test_who_waits_longer_than_the_deadline_is_asked_to_come_back(
     with ThreadPoolExecutor(2) as crowd:
         with locked(database):
             holders = [crowd.submit(ask, client, number) for number in range(2)]
-            eventually(lambda: waiting(client) == 2)
+            eventually(lambda: taken(client) == 2)
             began = time.monotonic()
             refused = client.get("/items")
             assert 0.25 < time.monotonic() - began < 2
@@ -112,7 +113,13 @@ def test_closing_the_application_leaves_no_session_behind(
     assert "keeper" not in {thread.name for thread in threading.enumerate()}
 
 
-def waiting(client: FlaskClient) -> int:
+def beats(database: connection) -> int:
+    with database.cursor() as sql:
+        sql.execute("select count(*) from heartbeats")
+        return int(sql.fetchall()[0][0])
+
+
+def taken(client: FlaskClient) -> int:
     database = client.application.extensions["database"]
     return 2 - database._pool._slots.qsize()
 
