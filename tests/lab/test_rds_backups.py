@@ -57,6 +57,7 @@ class World:
     points: list[tuple[datetime.datetime, int]]
     written: list[tuple[int, float]]  # the rows that a client wrote during the snapshot, and when it knew of each
     creating: dict[str, Any]
+    backing_up: str
     statuses: list[str]
 
 
@@ -70,7 +71,7 @@ def world(quick_lab: dict[str, Any], rds: Any, quick_client: Callable[[str], Any
         wait(rds, name)
     rds.modify_db_instance(DBInstanceIdentifier="daily", PreferredBackupWindow=opening_soon())
     points = make_history(rds)
-    written, creating = snapshot_while_writing(quick_lab, rds)
+    written, creating, backing_up = snapshot_while_writing(quick_lab, rds)
     rds.copy_db_snapshot(SourceDBSnapshotIdentifier="before-risk", TargetDBSnapshotIdentifier="copied", CopyTags=True)
     until(lambda: describe(rds, "source")["LatestRestorableTime"] >= points[1][0])
     to_moment(rds, "moment-0", RestoreTime=points[0][0])
@@ -83,7 +84,7 @@ def world(quick_lab: dict[str, Any], rds: Any, quick_client: Callable[[str], Any
     statuses = statuses_until(rds, "silent", "available")
     for name in ("moment-0", "moment-1", "told", "latest"):
         wait(rds, name)
-    return World(network, points, written, creating, statuses)
+    return World(network, points, written, creating, backing_up, statuses)
 
 
 def make_network(rds: Any, ec2: Any) -> dict[str, str]:
@@ -139,8 +140,8 @@ def make_history(rds: Any) -> list[tuple[datetime.datetime, int]]:
     return points
 
 
-def snapshot_while_writing(lab: dict[str, Any], rds: Any) -> tuple[list[tuple[int, float]], dict[str, Any]]:
-    """The snapshot `before-risk`, taken while a client writes; and how it looks while the instance is backing up."""
+def snapshot_while_writing(lab: dict[str, Any], rds: Any) -> tuple[list[tuple[int, float]], dict[str, Any], str]:
+    """The snapshot `before-risk`, taken while a client writes; how it looks at first, and the instance's status."""
     ask(rds, "source", "CREATE TABLE ticks (number int, at timestamptz DEFAULT clock_timestamp())")
     written: list[tuple[int, float]] = []
     enough = threading.Event()
@@ -154,26 +155,27 @@ def snapshot_while_writing(lab: dict[str, Any], rds: Any) -> tuple[list[tuple[in
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        with no_checkpoint(pid_of(lab, "source")):
+        with suspended(pid_of(lab, "source")):  # so that the backup is surely still under way
             rds.create_db_snapshot(DBSnapshotIdentifier="Before-Risk", DBInstanceIdentifier="source", Tags=OWN)
             until(lambda: describe(rds, "source")["DBInstanceStatus"] == "backing-up")
             creating = snapshot_of(rds, "before-risk")
+            backing_up = describe(rds, "source")["DBInstanceStatus"]
         wait_for_snapshot(rds, "before-risk")
     finally:
         enough.set()
         writer.join()
-    return written, creating
+    return written, creating, backing_up
 
 
 @contextmanager
-def no_checkpoint(pid: int) -> Iterator[None]:
-    """A backup of the server `pid` begins with a checkpoint: it does not end while this lasts."""
-    [checkpointer] = [one for one in psutil.Process(pid).children() if "checkpointer" in " ".join(one.cmdline())]
-    checkpointer.suspend()
+def suspended(pid: int) -> Iterator[None]:
+    """A server that takes no new session meanwhile; those it has go on."""
+    server = psutil.Process(pid)
+    server.suspend()
     try:
         yield
     finally:
-        checkpointer.resume()
+        server.resume()
 
 
 def snapshot_of(rds: Any, name: str) -> dict[str, Any]:
@@ -229,6 +231,7 @@ def test_a_snapshot_has_all_that_was_committed_before_its_moment_and_nothing_aft
 
 
 def test_a_snapshot_is_creating_while_the_instance_is_backing_up(rds: Any, world: World) -> None:
+    assert world.backing_up == "backing-up"
     assert world.creating["Status"] == "creating"
     assert world.creating["PercentProgress"] < 100
     assert "SnapshotCreateTime" not in world.creating
